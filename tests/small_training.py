@@ -1,0 +1,35 @@
+"""A training that takes a second: a few classes of timing-coded manifolds and a small network."""
+
+from dataclasses import replace
+from typing import Any
+
+from spikebridge.training.config import (
+    DataConfig,
+    NetworkConfig,
+    NeuronConfig,
+    OptimiserConfig,
+    RegulariserConfig,
+    TrainingConfig,
+)
+
+SMALL = TrainingConfig(
+    threads=1,
+    data=DataConfig(
+        source="manifolds",
+        channels=12,
+        duration_ms=300.0,
+        step_ms=10.0,
+        manifold_classes=3,
+        manifold_samples_per_class=20,
+        manifold_test_samples_per_class=8,
+    ),
+    network=NetworkConfig(hidden=(16, 14), max_delay_ms=80.0, dropout=0.1),
+    neuron=NeuronConfig(),
+    regulariser=RegulariserConfig(),
+    optimiser=OptimiserConfig(epochs=3, batch_size=16, weight_rate=1e-2),
+)
+
+
+def changed(config: TrainingConfig = SMALL, **tables: dict[str, Any]) -> TrainingConfig:
+    """The configuration with some keys of some tables replaced."""
+    return replace(config, **{table: replace(getattr(config, table), **values) for table, values in tables.items()})

@@ -1,0 +1,126 @@
+"""Rate penalty, augmentation, initial scaling, dropout and configuration."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+from small_training import SMALL, changed
+
+from spikebridge.training.augment import shift_channels, stretch_time
+from spikebridge.training.config import DataConfig, NeuronConfig, RegulariserConfig, TrainingConfig
+from spikebridge.training.dataset import load_dataset
+from spikebridge.training.loss import rate_penalty, rates_hz
+from spikebridge.training.network import FoldableBatchNorm, SpikingNetwork, scale_weights_to_data
+from spikebridge.training.scan import scan
+
+
+def spikes_at(rates: list[float], steps: int = 100) -> torch.Tensor:
+    """One sample of `steps` bins of 10 ms in which neuron i fires rates[i] times a second, evenly."""
+    raster = torch.zeros(1, steps, len(rates))
+    for neuron, rate in enumerate(rates):
+        raster[0, : round(rate * steps / 100), neuron] = 1
+    return raster
+
+
+def test_rates_are_spikes_per_second() -> None:
+    torch.testing.assert_close(rates_hz(spikes_at([0, 1, 7]), 10.0), torch.tensor([0.0, 1.0, 7.0]))
+
+
+def test_the_penalty_is_two_sided_and_zero_in_between() -> None:
+    config = RegulariserConfig(low_hz=2.0, low_strength=3.0, high_hz=5.0, high_strength=4.0)
+    assert rate_penalty([spikes_at([2, 3, 5])], 10.0, config).item() == 0.0
+    # Silent: (1 - 0)^2 of strength 3 over 2 neurons; 10 Hz: (10 / 5 - 1)^2 of strength 4 over 2 neurons.
+    torch.testing.assert_close(rate_penalty([spikes_at([0, 3])], 10.0, config), torch.tensor(1.5))
+    torch.testing.assert_close(rate_penalty([spikes_at([3, 10])], 10.0, config), torch.tensor(2.0))
+    both = [spikes_at([0, 3]), spikes_at([3, 10])]
+    torch.testing.assert_close(rate_penalty(both, 10.0, config), torch.tensor(3.5))
+
+
+def test_channel_shifts_move_whole_samples_and_bring_in_silence() -> None:
+    torch.manual_seed(0)
+    counts = torch.zeros(200, 3, 20)
+    counts[:, :, 10] = torch.tensor([1.0, 2.0, 3.0])
+    moved = shift_channels(counts, 4)
+    places = moved[:, 0].argmax(dim=1)
+    assert set(places.tolist()) == set(range(6, 15))
+    for sample, place in enumerate(places.tolist()):
+        assert moved[sample, :, place].tolist() == [1.0, 2.0, 3.0]
+    torch.testing.assert_close(moved.sum((1, 2)), torch.full((200,), 6.0))
+    edge = torch.zeros(200, 1, 20)
+    edge[:, :, 0] = 1
+    assert shift_channels(edge, 4).sum() < 200  # what leaves is gone, nothing wraps around
+    assert torch.equal(shift_channels(counts, 0), counts)
+
+
+def test_stretching_moves_counts_in_time_and_loses_only_what_passes_the_end() -> None:
+    torch.manual_seed(0)
+    counts = torch.zeros(300, 50, 2)
+    counts[:, 20, 0] = 3
+    moved = stretch_time(counts, 0.5)
+    torch.testing.assert_close(moved.sum((1, 2)), torch.full((300,), 3.0))
+    places = moved[:, :, 0].argmax(dim=1)
+    assert places.min() >= 13
+    assert places.max() <= 30
+    assert places.unique().numel() > 10
+    late = torch.zeros(300, 50, 2)
+    late[:, 49, 0] = 1
+    assert 0 < stretch_time(late, 0.5).sum() < 300
+    assert torch.equal(stretch_time(counts, 0.0), counts)
+
+
+def test_initial_potentials_have_the_configured_deviation() -> None:
+    config = changed(network={"initial_potential_std": 0.7})
+    data = load_dataset(config.data, None, seed=0)
+    network = SpikingNetwork(config, len(data.class_names), seed=0)
+    counts = data.train.counts.float()
+    scale_weights_to_data(network, counts)
+    network.eval()
+    neuron, arrivals = network.layers[0].prepare(counts)
+    free = type(neuron)(
+        **{**{f: getattr(neuron, f) for f in neuron.__slots__}, "spiking": False, "refractory_steps": 0}
+    )
+    potentials = scan(free, arrivals, network.layers[0].surrogate)[1]
+    assert potentials.std().item() == pytest.approx(0.7, rel=1e-4)
+
+
+def test_dropout_silences_whole_neurons_per_sample_and_only_in_training() -> None:
+    network = SpikingNetwork(changed(network={"dropout": 0.5}), 3, 0)
+    torch.manual_seed(0)
+    dropped = network._dropout(torch.ones(40, 7, 30))
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(dropped.amin(dim=1), dropped.amax(dim=1))  # the same in every step
+    assert 0.4 < (dropped == 0).float().mean() < 0.6
+    network.eval()
+    assert torch.equal(network._dropout(torch.ones(2, 7, 30)), torch.ones(2, 7, 30))
+
+
+def test_foldable_batch_norm_equals_the_library_layer() -> None:
+    ours, library = FoldableBatchNorm(5), torch.nn.BatchNorm1d(5)
+    x = torch.randn(4, 30, 5) * 3 + 1
+    for _ in range(3):
+        scale, shift = ours(x)
+        expected = library(x.transpose(1, 2)).transpose(1, 2)
+        torch.testing.assert_close(x * scale + shift, expected)
+    ours.eval()
+    library.eval()
+    library.running_var.mul_(119 / 120)  # the library keeps the unbiased variance, ours the one it normalises with
+    ours.running_var.copy_(ours.running_var)
+    scale, shift = ours(x)
+    torch.testing.assert_close(x * scale + shift, library(x.transpose(1, 2)).transpose(1, 2), rtol=5e-3, atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DataConfig(step_ms=0.0), "greater than 0"),
+        (lambda: DataConfig(step_ms="10"), "valid number"),  # type: ignore[arg-type]
+        (lambda: NeuronConfig(tau_membrane_ms=(50.0, 20.0)), "lower bound first"),
+        (lambda: RegulariserConfig(low_hz=9.0, high_hz=5.0), "lower bound first"),
+        (lambda: TrainingConfig(data=DataConfig(duration_ms=1005.0)), "no multiple of step_ms"),
+        (lambda: changed(SMALL, network={"max_delay_ms": 85.0}), "no multiple of step_ms"),
+        (lambda: changed(SMALL, network={"dropout": 1.0}), "less than 1"),
+    ],
+)
+def test_impossible_configurations_are_refused(make: object, message: str) -> None:
+    assert callable(make)
+    with pytest.raises(ValidationError, match=message):
+        make()

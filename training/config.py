@@ -1,0 +1,208 @@
+"""What a training run is made of: frozen, validated, every duration in milliseconds and every rate in Hz.
+
+One class per table of the configuration file; the defaults are the values that apply where a file says nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
+
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+type Positive = Annotated[float, Field(gt=0)]
+type NonNegative = Annotated[float, Field(ge=0)]
+type Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _low_to_high(name: str, bounds: tuple[float, float]) -> None:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"{name} is {list(bounds)}; write the lower bound first")
+
+
+@dataclass(frozen=True, config=STRICT)
+class DataConfig:
+    """Which samples, on which grid.
+
+    Attributes:
+        source: `files` reads SHD's HDF5 layout from the data folder; `manifolds` generates a timing-coded set.
+        train_file, test_file: names inside the data folder, for `files`.
+        file_channels: channels in the files (700 in SHD); pooled to `channels` by joining neighbours.
+        duration_ms: samples are cut or padded to this; what a cut drops is counted and reported.
+        step_ms: the training grid.
+        validation_share: share of the training samples held out to choose the epoch; whole speakers where known.
+        validation_speakers: hold out exactly these speakers instead of drawing them by seed.
+        manifold_*: size of the generated set.
+    """
+
+    source: Literal["files", "manifolds"] = "files"
+    train_file: str = "shd_train.h5"
+    test_file: str = "shd_test.h5"
+    file_channels: Annotated[int, Field(ge=1)] = 700
+    channels: Annotated[int, Field(ge=1)] = 140
+    duration_ms: Positive = 1000.0
+    step_ms: Positive = 10.0
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    validation_speakers: tuple[int, ...] = ()
+    manifold_classes: Annotated[int, Field(ge=2)] = 6
+    manifold_samples_per_class: Annotated[int, Field(ge=5)] = 80
+    manifold_test_samples_per_class: Annotated[int, Field(ge=1)] = 20
+    manifold_seed: int = 0
+
+
+@dataclass(frozen=True, config=STRICT)
+class NetworkConfig:
+    """Layers and synapses.
+
+    Attributes:
+        hidden: size of each hidden population.
+        recurrent: whether hidden populations project onto themselves (all to all, without self-connections, no delay).
+        synapse: what one spike does; `pulse` is what a binned model means, `exponential` depends least on the step.
+        tau_syn_ms: decay of `exponential` synapses.
+        max_delay_ms: upper bound of the trained delays of feed-forward projections; 0 trains none.
+        readout_delays: whether the projection onto the readout has delays too.
+        batch_norm: normalise the arrivals of feed-forward projections; folded into weights and bias at export.
+        bias: train a constant current per hidden neuron.
+        dropout: share of hidden neurons silenced towards the next layer, per sample, while training.
+        decoding: from readout potentials to class scores.
+        initial_potential_std: weights are scaled at the start so that the free potential has this standard deviation,
+            in units of the threshold.
+        initial_recurrent_scale: size of recurrent weights relative to uniform +-1 / sqrt(n).
+    """
+
+    hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (128, 128)
+    recurrent: bool = True
+    synapse: Literal["delta", "pulse", "exponential"] = "pulse"
+    tau_syn_ms: Positive = 5.0
+    max_delay_ms: NonNegative = 250.0
+    readout_delays: bool = False
+    batch_norm: bool = False
+    bias: bool = False
+    dropout: Share = 0.2
+    decoding: Literal["softmax_sum", "mean", "max", "last"] = "softmax_sum"
+    initial_potential_std: Positive = 1.0
+    initial_recurrent_scale: NonNegative = 1.0
+
+
+@dataclass(frozen=True, config=STRICT)
+class NeuronConfig:
+    """The hidden neurons, and the readout's time constant. Pairs are bounds: drawn uniformly within, trained within.
+
+    Attributes:
+        adaptation: False gives LIF neurons (a = b = 0).
+        reset: `subtract` the threshold or set `to_value` (`reset_value`).
+        refractory_ms: None takes one training step: what every grid has by itself, made explicit, so that a finer
+            simulation cannot fire faster than the training could.
+    """
+
+    adaptation: bool = True
+    tau_membrane_ms: tuple[Positive, Positive] = (20.0, 100.0)
+    tau_adaptation_ms: tuple[Positive, Positive] = (60.0, 400.0)
+    adaptation_coupling: tuple[Annotated[float, Field(gt=-1)], float] = (0.0, 1.0)
+    adaptation_jump: tuple[float, float] = (0.0, 1.0)
+    readout_tau_ms: tuple[Positive, Positive] = (50.0, 300.0)
+    train_time_constants: bool = True
+    reset: Literal["subtract", "to_value"] = "subtract"
+    reset_value: Annotated[float, Field(lt=1)] = 0.0
+    refractory_ms: NonNegative | None = None
+    surrogate: Literal["boxcar", "triangle", "fast_sigmoid", "arctan", "gaussian"] = "triangle"
+    surrogate_width: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _bounds_rise(self) -> Self:
+        for name in (
+            "tau_membrane_ms",
+            "tau_adaptation_ms",
+            "adaptation_coupling",
+            "adaptation_jump",
+            "readout_tau_ms",
+        ):
+            _low_to_high(name, getattr(self, name))
+        return self
+
+
+@dataclass(frozen=True, config=STRICT)
+class RegulariserConfig:
+    """Two-sided regularisation of each neuron's mean rate over the batch.
+
+    Attributes:
+        low_hz, low_strength: strength * mean(max(0, 1 - rate / low_hz)^2): against silent neurons.
+        high_hz, high_strength: strength * mean(max(0, rate / high_hz - 1)^2): against hyperactive ones.
+    """
+
+    low_hz: Positive = 0.5
+    low_strength: NonNegative = 0.1
+    high_hz: Positive = 5.0
+    high_strength: NonNegative = 0.1
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> Self:
+        _low_to_high("low_hz, high_hz", (self.low_hz, self.high_hz))
+        return self
+
+
+@dataclass(frozen=True, config=STRICT)
+class AugmentationConfig:
+    """Variations of the training samples, drawn anew in every epoch; none by default.
+
+    Attributes:
+        shift_channels: largest shift along the (pooled) channel axis, a change of pitch.
+        stretch_time: largest change of speed; 0.2 plays between 1 / 1.2 and 1.2 times as slow.
+    """
+
+    shift_channels: Annotated[int, Field(ge=0)] = 0
+    stretch_time: NonNegative = 0.0
+
+
+@dataclass(frozen=True, config=STRICT)
+class OptimiserConfig:
+    """Adam with one learning rate per kind of parameter, a warm-up and a cosine to zero.
+
+    Attributes:
+        delay_rate: learning rate of delays, in steps; 100 times that of the weights in the published recipe.
+        neuron_rate: learning rate of log time constants and adaptation parameters.
+        warm_up_share: share of training over which the rate rises linearly.
+        sigma_share: share of training over which the delay kernel narrows from half the maximum delay to 0.23 steps.
+        gradient_norm: gradients are clipped to this norm.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 30
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    weight_rate: Positive = 2e-3
+    delay_rate: Positive = 0.2
+    neuron_rate: Positive = 1e-2
+    weight_decay: NonNegative = 1e-5
+    warm_up_share: Share = 0.1
+    sigma_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    gradient_norm: Positive = 1.5
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainingConfig:
+    """Everything that determines the trained weights.
+
+    Attributes:
+        seed: of the first realisation; realisation k uses seed + k.
+        realisations: how many times the whole run is repeated; results are given as mean and standard deviation.
+        threads: number of CPU threads; part of the configuration because it changes the order of sums, hence bits.
+    """
+
+    seed: int = 0
+    realisations: Annotated[int, Field(ge=1)] = 1
+    threads: Annotated[int, Field(ge=1)] = 2
+    data: DataConfig = Field(default_factory=DataConfig)
+    network: NetworkConfig = Field(default_factory=NetworkConfig)
+    neuron: NeuronConfig = Field(default_factory=NeuronConfig)
+    regulariser: RegulariserConfig = Field(default_factory=RegulariserConfig)
+    augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
+    optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig)
+
+    @model_validator(mode="after")
+    def _grid_fits(self) -> Self:
+        for name, value in (("duration_ms", self.data.duration_ms), ("max_delay_ms", self.network.max_delay_ms)):
+            steps = value / self.data.step_ms
+            if abs(steps - round(steps)) > 1e-6:
+                raise ValueError(f"{name} of {value} ms is no multiple of step_ms, {self.data.step_ms} ms")
+        return self

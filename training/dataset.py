@@ -1,0 +1,123 @@
+"""From a configuration to samples: training, validation and test sets, binned, with what binning lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from spikebridge.bridge.errors import ConfigError
+from spikebridge.bridge.recording import Trials
+from spikebridge.bridge.spikes import CropReport, bin_events
+from spikebridge.bridge.timing import whole_steps
+from spikebridge.training.config import DataConfig
+from spikebridge.training.data.labelled import LabelledEvents
+from spikebridge.training.data.manifold import SplitName, random_manifolds
+from spikebridge.training.data.pooling import pool_channels
+from spikebridge.training.data.shd import read_shd
+from spikebridge.training.data.split import Split, split_validation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batchable:
+    """Binned samples: counts (samples, steps, channels) as uint8, labels (samples,) as int64."""
+
+    counts: Tensor
+    labels: Tensor
+    crop: CropReport
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Everything a realisation reads. The test set is whole trials: it is read once, after the epoch is chosen."""
+
+    train: Batchable
+    validation: Batchable
+    test: Trials
+    split: Split
+    class_names: tuple[str, ...]
+    provenance: dict[str, str]
+
+
+def load_dataset(config: DataConfig, folder: Path | None, seed: int) -> Dataset:
+    """Read or generate the data, split off the validation set by `seed`, and bin.
+
+    Args:
+        config: which data.
+        folder: where the files are; None where none are needed.
+        seed: of the split.
+
+    Raises:
+        ConfigError: files are wanted but no folder was given.
+        DataError: a file is missing or damaged.
+    """
+    fitted, test = _read(config, folder)
+    split = split_validation(
+        fitted, fraction=config.validation_share, seed=seed, speakers=config.validation_speakers or None
+    )
+    trials = test.trials(split.fitted_speakers)
+    return Dataset(
+        train=_binned(fitted.select(split.train), config),
+        validation=_binned(fitted.select(split.validation), config),
+        test=trials,
+        split=split,
+        class_names=fitted.class_names,
+        provenance={
+            "data.train": f"{fitted.source} sha256 {fitted.source_sha256}",
+            "data.test": f"{test.source} sha256 {test.source_sha256}",
+            "data.validation": _describe(split),
+        },
+    )
+
+
+def _read(config: DataConfig, folder: Path | None) -> tuple[LabelledEvents, LabelledEvents]:
+    if config.source == "manifolds":
+        sizes: tuple[tuple[SplitName, int], ...] = (
+            ("train", config.manifold_samples_per_class),
+            ("test", config.manifold_test_samples_per_class),
+        )
+        sets = [
+            random_manifolds(
+                n_classes=config.manifold_classes,
+                n_channels=config.channels,
+                samples_per_class=samples,
+                duration_ms=0.6 * config.duration_ms,
+                seed=config.manifold_seed,
+                split=split,
+            )
+            for split, samples in sizes
+        ]
+        return sets[0], sets[1]
+    if folder is None:
+        raise ConfigError(
+            f"the data are files ({config.train_file}, {config.test_file}): say where they are with --data FOLDER, or "
+            "set data.source = 'manifolds' for the generated set"
+        )
+    files = [read_shd(folder / name, n_channels=config.file_channels) for name in (config.train_file, config.test_file)]
+    if files[0].class_names != files[1].class_names:
+        raise ConfigError(f"{config.train_file} and {config.test_file} have different classes")
+    pooled = [
+        LabelledEvents(
+            pool_channels(data.events, config.channels),
+            data.labels,
+            data.speakers,
+            data.class_names,
+            data.source,
+            data.source_sha256,
+        )
+        for data in files
+    ]
+    return pooled[0], pooled[1]
+
+
+def _binned(data: LabelledEvents, config: DataConfig) -> Batchable:
+    trains, crop = bin_events(data.events, config.step_ms, whole_steps("duration", config.duration_ms, config.step_ms))
+    counts = trains.counts("uint8")
+    return Batchable(torch.from_numpy(counts), torch.from_numpy(data.labels.copy()), crop)
+
+
+def _describe(split: Split) -> str:
+    how = f"{split.validation.size} of {split.validation.size + split.train.size} training samples, {split.method}"
+    return how if split.held_out_speakers is None else f"{how}: {sorted(map(int, split.held_out_speakers))}"

@@ -1,0 +1,202 @@
+"""The training loop: one realisation, resumable after every epoch to the same bits."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from spikebridge.bridge.decoding import Decoding
+from spikebridge.bridge.errors import SpikebridgeError
+from spikebridge.training.augment import shift_channels, stretch_time
+from spikebridge.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
+from spikebridge.training.config import OptimiserConfig, TrainingConfig
+from spikebridge.training.dataset import Batchable, Dataset
+from spikebridge.training.loss import decode_tensor, rate_penalty, rates_hz
+from spikebridge.training.metrics import EpochMetrics, write_metrics
+from spikebridge.training.network import SpikingNetwork, scale_weights_to_data
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """The network of the best epoch, and how it got there."""
+
+    network: SpikingNetwork
+    history: tuple[EpochMetrics, ...]
+    best_epoch: int
+
+
+def fit(config: TrainingConfig, data: Dataset, seed: int, folder: Path, *, progress: bool = True) -> Trained:
+    """Train one realisation, or continue the one whose checkpoint is in `folder`.
+
+    The epoch with the highest validation accuracy is kept, the lower validation loss deciding between equals. Every
+    epoch draws its random numbers from a generator seeded with (seed, epoch), so a run that was killed and started
+    again passes through the same states as one that never stopped.
+
+    Raises:
+        ConfigError: the checkpoint in `folder` belongs to another configuration, data set or seed.
+        SpikebridgeError: the loss became NaN or infinite.
+    """
+    torch.set_num_threads(config.threads)
+    torch.use_deterministic_algorithms(True)
+    agreement = fingerprint(config, data.provenance, seed)
+    path = folder / "checkpoint.pt"
+    network = SpikingNetwork(config, len(data.class_names), seed)
+    optimiser = build_optimiser(network, config.optimiser)
+    state = load_checkpoint(path, agreement)
+    history: list[EpochMetrics] = []
+    if state is None:
+        scale_weights_to_data(network, data.train.counts[: 2 * config.optimiser.batch_size].float())
+        best: dict[str, Tensor] = {}
+        best_epoch = -1
+    else:
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["random"])
+        history = [EpochMetrics(**row) for row in state["history"]]
+        best, best_epoch = state["best"], state["best_epoch"]
+    total = config.optimiser.epochs
+    bar = tqdm(total=total, initial=len(history), desc=f"training (seed {seed})", unit="epoch", disable=not progress)
+    with bar:
+        for epoch in range(len(history), total):
+            history.append(_epoch(network, optimiser, data, config, seed, epoch, bar))
+            if best_epoch < 0 or _quality(history[-1]) > _quality(history[best_epoch]):
+                best, best_epoch = copy.deepcopy(network.state_dict()), epoch
+            current = {
+                "network": network.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "random": torch.get_rng_state(),
+                "history": [asdict(row) for row in history],
+                "best": best,
+                "best_epoch": best_epoch,
+            }
+            save_checkpoint(path, current, agreement)
+            write_metrics(history, folder, best_epoch)
+            bar.update()
+    network.load_state_dict(best)
+    return Trained(network.eval(), tuple(history), best_epoch)
+
+
+def _quality(epoch: EpochMetrics) -> tuple[float, float]:
+    return epoch.accuracy_validation, -epoch.loss_validation
+
+
+def build_optimiser(network: SpikingNetwork, config: OptimiserConfig) -> torch.optim.Adam:
+    """Adam with the groups `weights` (decayed), `delays` and `neurons`; constants are left out."""
+    groups: dict[str, list[Tensor]] = {"weights": [], "delays": [], "neurons": []}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            kind = "delays" if name.endswith("delay_steps") else "weights" if "weight" in name else "neurons"
+            groups[kind].append(parameter)
+    rates = {"weights": config.weight_rate, "delays": config.delay_rate, "neurons": config.neuron_rate}
+    decay = {"weights": config.weight_decay, "delays": 0.0, "neurons": 0.0}
+    return torch.optim.Adam(
+        [
+            {"params": members, "lr": rates[kind], "base_rate": rates[kind], "weight_decay": decay[kind]}
+            for kind, members in groups.items()
+            if members
+        ]
+    )
+
+
+def learning_rate_factor(progress: float, warm_up_share: float) -> float:
+    """Linear from 0 to 1 over the warm-up, then a cosine from 1 to 0; `progress` runs from 0 to 1."""
+    if progress < warm_up_share:
+        return progress / warm_up_share
+    return 0.5 * (1 + math.cos(math.pi * (progress - warm_up_share) / (1 - warm_up_share)))
+
+
+def _epoch(
+    network: SpikingNetwork,
+    optimiser: torch.optim.Adam,
+    data: Dataset,
+    config: TrainingConfig,
+    seed: int,
+    epoch: int,
+    bar: Any,
+) -> EpochMetrics:
+    started = time.perf_counter()
+    torch.manual_seed(seed * 1_000_003 + epoch)
+    network.train()
+    totals = {"loss": 0.0, "penalty": 0.0, "right": 0.0}
+    augmentation = config.augmentation
+    batches = list(_batches(data.train, config.optimiser.batch_size, shuffle=True))
+    for number, (counts, labels) in enumerate(batches):
+        progress = (epoch + number / len(batches)) / config.optimiser.epochs
+        network.set_progress(progress)
+        factor = learning_rate_factor(
+            progress + 0.5 / len(batches) / config.optimiser.epochs, config.optimiser.warm_up_share
+        )
+        for group in optimiser.param_groups:
+            group["lr"] = group["base_rate"] * factor
+        varied = stretch_time(shift_channels(counts, augmentation.shift_channels), augmentation.stretch_time)
+        for key, value in _train_batch(network, optimiser, varied, labels, config).items():
+            totals[key] += value * len(labels)
+        bar.set_postfix_str(f"epoch {epoch + 1}, batch {number + 1}/{len(batches)}", refresh=True)
+    samples = len(data.train.labels)
+    sigma = network.layers[0].projection.sigma_steps
+    accuracy, loss, rate = evaluate(network, data.validation, config)
+    return EpochMetrics(
+        epoch=epoch,
+        loss=totals["loss"] / samples,
+        rate_penalty=totals["penalty"] / samples,
+        accuracy_train=totals["right"] / samples,
+        accuracy_validation=accuracy,
+        loss_validation=loss,
+        rate_hz=rate,
+        sigma_steps=sigma,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _train_batch(
+    network: SpikingNetwork, optimiser: torch.optim.Adam, counts: Tensor, labels: Tensor, config: TrainingConfig
+) -> dict[str, float]:
+    activity = network(counts)
+    scores = decode_tensor(activity.potentials, Decoding(config.network.decoding))
+    penalty = rate_penalty(activity.spikes, config.data.step_ms, config.regulariser)
+    loss = functional.cross_entropy(scores, labels) + penalty
+    if not torch.isfinite(loss):
+        raise SpikebridgeError(
+            f"the loss became {loss.item()}: lower optimiser.weight_rate or optimiser.neuron_rate; the last good "
+            "epoch is in the checkpoint"
+        )
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn_parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    torch.nn.utils.clip_grad_norm_(nn_parameters, config.optimiser.gradient_norm)
+    optimiser.step()
+    network.clamp_()
+    right = (scores.argmax(dim=1) == labels).float().mean()
+    return {"loss": loss.item(), "penalty": penalty.item(), "right": right.item()}
+
+
+def _batches(data: Batchable, size: int, *, shuffle: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    order = torch.randperm(len(data.labels)) if shuffle else torch.arange(len(data.labels))
+    for picked in torch.split(order, size):
+        yield data.counts[picked].float(), data.labels[picked]
+
+
+@torch.no_grad()
+def evaluate(network: SpikingNetwork, data: Batchable, config: TrainingConfig) -> tuple[float, float, float]:
+    """Accuracy, cross-entropy and mean rate of hidden neurons in Hz, with rounded delays and without dropout."""
+    network.eval()
+    right, loss, rate = 0.0, 0.0, 0.0
+    for counts, labels in _batches(data, 4 * config.optimiser.batch_size, shuffle=False):
+        activity = network(counts)
+        scores = decode_tensor(activity.potentials, Decoding(config.network.decoding))
+        right += (scores.argmax(dim=1) == labels).float().sum().item()
+        loss += functional.cross_entropy(scores, labels, reduction="sum").item()
+        layer_rates = torch.cat([rates_hz(spikes, config.data.step_ms) for spikes in activity.spikes])
+        rate += layer_rates.mean().item() * len(labels)
+    samples = len(data.labels)
+    return right / samples, loss / samples, rate / samples

@@ -1,0 +1,50 @@
+"""What training reports per epoch, as CSV for a spreadsheet and JSON for a program; both rewritten whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from spikebridge.bridge.storage import atomic_path
+
+
+@dataclass(frozen=True, slots=True)
+class EpochMetrics:
+    """One epoch.
+
+    Attributes:
+        loss: cross-entropy plus rate penalty, mean over training batches.
+        rate_penalty: the penalty alone.
+        accuracy_train: share of training samples decided right, with dropout and wide delay kernels as trained.
+        accuracy_validation: on the held-out samples, as deployed: delays rounded, no dropout.
+        loss_validation: cross-entropy there.
+        rate_hz: mean rate of hidden neurons on the held-out samples.
+        sigma_steps: width of the delay kernel.
+        seconds: wall time of the epoch.
+    """
+
+    epoch: int
+    loss: float
+    rate_penalty: float
+    accuracy_train: float
+    accuracy_validation: float
+    loss_validation: float
+    rate_hz: float
+    sigma_steps: float
+    seconds: float
+
+
+def write_metrics(history: list[EpochMetrics], folder: Path, best_epoch: int) -> None:
+    """Write `metrics.csv` and `metrics.json` into `folder`."""
+    rows = [asdict(epoch) for epoch in history]
+    table = io.StringIO()
+    writer = csv.DictWriter(table, [field.name for field in fields(EpochMetrics)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with atomic_path(folder / "metrics.csv") as temporary:
+        temporary.write_text(table.getvalue())
+    with atomic_path(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps({"best_epoch": best_epoch, "epochs": rows}, indent=2) + "\n")

@@ -1,0 +1,172 @@
+"""The trainable network: a chain of hidden populations, each optionally recurrent, and a leaky readout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from spikebridge.training.config import TrainingConfig
+from spikebridge.training.delays import SIGMA_END_STEPS, DelayedProjection
+from spikebridge.training.neurons import Neurons
+from spikebridge.training.scan import NeuronTensors, scan
+from spikebridge.training.surrogate import Surrogate
+
+
+class Activity(NamedTuple):
+    """What the network did: readout potentials (batch, steps, classes), spikes per hidden layer (batch, steps, n)."""
+
+    potentials: Tensor
+    spikes: list[Tensor]
+
+
+class FoldableBatchNorm(nn.Module):
+    """Batch normalisation of arrivals as a scale on the weights and a shift of the constant current.
+
+    y = gamma (x - mean) / sqrt(var + eps) + beta is linear in x, so scale = gamma / sqrt(var + eps) multiplies the
+    weights and shift = beta - scale * mean is a constant current: what the export folds is what was trained.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(size))
+        self.beta = nn.Parameter(torch.zeros(size))
+        self.register_buffer("running_mean", torch.zeros(size))
+        self.register_buffer("running_var", torch.ones(size))
+        self._momentum, self._eps = momentum, eps
+
+    def forward(self, arrivals: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and shift, (size,) each, from arrivals (batch, steps, size); running statistics when evaluating."""
+        if self.training:
+            mean, var = arrivals.mean(dim=(0, 1)), arrivals.var(dim=(0, 1), unbiased=False)
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self._momentum)
+                self.running_var.lerp_(var, self._momentum)
+        else:
+            mean, var = self.running_mean, self.running_var
+        scale = self.gamma / torch.sqrt(var + self._eps)
+        return scale, self.beta - scale * mean
+
+
+class Layer(nn.Module):
+    """One population with the projection onto it and, if recurrent, onto itself."""
+
+    def __init__(
+        self, sources: int, size: int, config: TrainingConfig, *, readout: bool, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        network, self.step_ms = config.network, config.data.step_ms
+        delayed = network.readout_delays or not readout
+        max_delay_steps = round(network.max_delay_ms / self.step_ms) if delayed else 0
+        self.projection = DelayedProjection(sources, size, max_delay_steps, generator)
+        self.neurons = Neurons(size, config.neuron, network, step_ms=self.step_ms, readout=readout, generator=generator)
+        self.norm = FoldableBatchNorm(size) if network.batch_norm and not readout else None
+        self.surrogate = Surrogate(config.neuron.surrogate, config.neuron.surrogate_width)
+        self.recurrent_weight: nn.Parameter | None = None
+        if network.recurrent and not readout:
+            bound = network.initial_recurrent_scale / size**0.5
+            # (sources, targets), as `scan` multiplies it.
+            self.recurrent_weight = nn.Parameter((2 * torch.rand(size, size, generator=generator) - 1) * bound)
+            self.clamp_()
+
+    def forward(self, spikes: Tensor) -> tuple[Tensor, Tensor]:
+        """Spikes and potentials (batch, steps, size) from the source's spikes (batch, steps, sources)."""
+        neuron, arrivals = self.prepare(spikes)
+        recurrent: dict[int, Tensor] | None = None if self.recurrent_weight is None else {0: self.recurrent_weight}
+        return scan(neuron, arrivals, self.surrogate, recurrent)
+
+    def prepare(self, spikes: Tensor) -> tuple[NeuronTensors, Tensor]:
+        """The population on the grid and its arrivals (batch, steps, size), batch normalisation applied."""
+        arrivals = self.projection(spikes)
+        shift = None
+        if self.norm is not None:
+            scale, shift = self.norm(arrivals)
+            arrivals = arrivals * scale
+        return self.neurons.tensors(self.step_ms, shift), arrivals
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        """Every constraint: bounds of neurons and delays, no self-connections."""
+        self.projection.clamp_()
+        self.neurons.clamp_()
+        if self.recurrent_weight is not None:
+            self.recurrent_weight.fill_diagonal_(0.0)
+
+
+class SpikingNetwork(nn.Module):
+    """Hidden layers and readout, built from a configuration and a seed."""
+
+    def __init__(self, config: TrainingConfig, classes: int, seed: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        sizes = (config.data.channels, *config.network.hidden)
+        self.config = config
+        self.hidden = nn.ModuleList(
+            Layer(n, m, config, readout=False, generator=generator) for n, m in pairwise(sizes)
+        )
+        self.readout = Layer(sizes[-1], classes, config, readout=True, generator=generator)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Hidden layers, then the readout."""
+        return [*(layer for layer in self.hidden if isinstance(layer, Layer)), self.readout]
+
+    def forward(self, counts: Tensor) -> Activity:
+        """Run input counts (batch, steps, channels)."""
+        spikes, recorded = counts, []
+        for layer in self.layers[:-1]:
+            spikes, _ = layer(spikes)
+            recorded.append(spikes)
+            spikes = self._dropout(spikes)
+        _, potentials = self.readout(spikes)
+        return Activity(potentials, recorded)
+
+    def _dropout(self, spikes: Tensor) -> Tensor:
+        """Silence a share of neurons for a whole sample, so that time structure is kept; scale up the others."""
+        share = self.config.network.dropout
+        if not self.training or share == 0:
+            return spikes
+        kept = torch.rand(spikes.shape[0], 1, spikes.shape[2], device=spikes.device) >= share
+        return spikes * (kept / (1 - share))
+
+    def set_progress(self, done: float) -> None:
+        """Narrow the delay kernels: geometrically from half the maximum delay to 0.23 steps over `sigma_share`."""
+        share = min(done / self.config.optimiser.sigma_share, 1.0)
+        for layer in self.layers:
+            start = max(layer.projection.max_delay_steps / 2, SIGMA_END_STEPS)
+            layer.projection.sigma_steps = start * (SIGMA_END_STEPS / start) ** share
+
+    def clamp_(self) -> None:
+        """Apply every constraint; after each optimiser step."""
+        for layer in self.layers:
+            layer.clamp_()
+
+
+@torch.no_grad()
+def scale_weights_to_data(network: SpikingNetwork, counts: Tensor) -> None:
+    """Scale feed-forward weights so that free potentials (no spikes) on `counts` have the configured deviation.
+
+    Layer by layer, each on the spikes of the layers already scaled, so that every layer starts active whatever the
+    synapse kind, the step and the density of the input (after the idea of Mishkin & Matas 2016, LSUV).
+    """
+    wanted = network.config.network.initial_potential_std
+    spikes = counts
+    network.eval()
+    for layer in network.layers:
+        neuron, arrivals = layer.prepare(spikes)
+        free = _without_threshold(neuron)
+        deviation = scan(free, arrivals, layer.surrogate)[1].std()
+        if deviation > 0:
+            layer.projection.weight.mul_(wanted / deviation)
+        spikes, _ = layer(spikes)
+    network.train()
+
+
+def _without_threshold(neuron: NeuronTensors) -> NeuronTensors:
+    return replace(neuron, spiking=False, refractory_steps=0)
