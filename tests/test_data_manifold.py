@@ -112,6 +112,13 @@ def test_no_spike_is_binned_past_the_end(
     assert trains.n_spikes == 2 * 4 * 3
 
 
+def test_tolerance_of_binning_does_not_reach_the_end() -> None:
+    """One step as long as the sample: its tolerance of 0.001 steps is the last 0.1 % of the duration."""
+    data = random_manifolds(**DEMO | {"samples_per_class": 400})
+    assert data.events.time_s.max() > 0.0997
+    assert bin_events(data.events, 100.0, 1)[1].spikes_dropped == 0
+
+
 def test_functions_are_smoother_for_larger_alpha() -> None:
     x = np.linspace(0.0, 1.0, 500)[:, None]
     rough, smooth = (

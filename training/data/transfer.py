@@ -86,7 +86,7 @@ def _attempt(url: str, part: Path, progress: bool) -> bool:
 
 def _copy(response: http.client.HTTPResponse, part: Path, first: int, total: int | None, progress: bool) -> None:
     bar = tqdm(total=total, initial=first, unit="B", unit_scale=True, desc=part.name, disable=not progress)
-    with bar, part.open("ab") as file:
+    with bar, part.open("ab" if first else "wb") as file:
         while chunk := response.read(_CHUNK_BYTES):
             file.write(chunk)
             bar.update(len(chunk))
