@@ -1,0 +1,95 @@
+"""How often an executor decides for the right class, with an interval, for seen and unseen speakers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from spikebridge.bridge.arrays import BoolArray, IntArray
+from spikebridge.bridge.errors import SpecError
+from spikebridge.bridge.recording import Recording
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Proportion:
+    """A share of samples with its Wilson interval at `CONFIDENCE`.
+
+    Attributes:
+        hits, samples: the share is their ratio; `samples` is at least 1.
+        low, high: ends of the interval, 0 .. 1.
+    """
+
+    hits: int
+    samples: int
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        """The share, 0 .. 1."""
+        return self.hits / self.samples
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Accuracy over all samples, and over those of speakers who were or were not in the training set.
+
+    A group without samples is None; `seen` and `unseen` both are where speakers are unknown.
+    """
+
+    all: Proportion | None
+    seen: Proportion | None
+    unseen: Proportion | None
+
+
+def accuracy(recording: Recording) -> Accuracy:
+    """Accuracy of a recording's decisions."""
+    trials = recording.trials
+    right = np.asarray(recording.decisions == trials.labels, dtype=np.bool_)
+    if trials.seen is None:
+        return Accuracy(_share(right), None, None)
+    return Accuracy(_share(right), _share(right[trials.seen]), _share(right[~trials.seen]))
+
+
+def confusion(recording: Recording) -> IntArray:
+    """(C, C) number of samples by true class (row) and decided class (column)."""
+    classes = len(recording.trials.class_names)
+    flat = recording.trials.labels * classes + recording.decisions
+    return np.bincount(flat, minlength=classes * classes).reshape(classes, classes).astype(np.int64)
+
+
+def changed_decisions(reference: Recording, other: Recording) -> Proportion | None:
+    """Samples that the other executor assigned to another class; None without samples. Any two grids."""
+    return _share(np.asarray(reference.decisions != other.decisions, dtype=np.bool_))
+
+
+def wilson_interval(hits: int, samples: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The score interval of Wilson 1927 (J. Am. Stat. Assoc. 22:209), which stays inside 0 .. 1.
+
+    With p = hits / n and z the normal quantile,
+    (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).
+
+    Raises:
+        SpecError: no samples, or not 0 <= hits <= samples.
+    """
+    if not 0 <= hits <= samples or samples == 0:
+        raise SpecError(f"{hits} hits in {samples} samples have no interval")
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share = hits / samples
+    centre = share + z**2 / (2 * samples)
+    half = z * float(np.sqrt(share * (1 - share) / samples + (z / (2 * samples)) ** 2))
+    scale = 1 + z**2 / samples
+    # At 0 and at 1 the formula gives that end exactly, but for the last bit.
+    low = 0.0 if hits == 0 else (centre - half) / scale
+    high = 1.0 if hits == samples else (centre + half) / scale
+    return low, high
+
+
+def _share(hits: BoolArray) -> Proportion | None:
+    if hits.size == 0:
+        return None
+    return Proportion(int(hits.sum()), hits.size, *wilson_interval(int(hits.sum()), hits.size))

@@ -1,0 +1,135 @@
+"""Everything a report rests on, computed once: comparisons, accuracies and statistics of a set of recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikebridge.bridge.errors import SpecError
+from spikebridge.bridge.recording import Recording
+from spikebridge.bridge.spec import NetworkSpec
+from spikebridge.validation.accuracy import Accuracy, Proportion, accuracy, changed_decisions
+from spikebridge.validation.compatibility import (
+    on_same_grid,
+    require_same_duration,
+    require_same_network,
+    require_same_populations,
+    require_same_trials,
+)
+from spikebridge.validation.labelled import GRID, REPLAY, TRAINING, Labelled
+from spikebridge.validation.parity import Parity, compare_spikes
+from spikebridge.validation.statistics import Criteria, Observations, Statistic, rates_hz, standard_statistics
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """A network, its recordings, and what comparing and measuring them gave.
+
+    Attributes:
+        reference: the training's recording.
+        simulations: in the order given.
+        parity: by label, `replay` included; a simulation on another grid has none.
+        accuracy: by label, the reference's included.
+        decisions_changed: by label of the simulation, against the reference.
+        statistics: which were observed.
+        observations: by label, population and key of the statistic.
+    """
+
+    network: NetworkSpec
+    reference: Labelled
+    simulations: tuple[Labelled, ...]
+    parity: Mapping[str, Parity]
+    accuracy: Mapping[str, Accuracy]
+    decisions_changed: Mapping[str, Proportion | None]
+    statistics: tuple[Statistic, ...]
+    observations: Mapping[str, Mapping[str, Mapping[str, Observations]]]
+
+    @property
+    def executors(self) -> tuple[Labelled, ...]:
+        """The reference, then the simulations."""
+        return (self.reference, *self.simulations)
+
+    @property
+    def primary(self) -> Labelled:
+        """The simulation that pictures show: `grid` if there is one, else the first."""
+        return next((s for s in self.simulations if s.label == GRID), self.simulations[0])
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples that every recording holds."""
+        return self.reference.recording.trials.n_samples
+
+    def mean_rate_hz(self, label: str) -> float | None:
+        """Mean over all neurons of all spiking populations, in Hz; None without samples or neurons."""
+        recording = next(e.recording for e in self.executors if e.label == label)
+        rates = [rates_hz(trains).values for trains in recording.spikes.values()]
+        pooled = np.concatenate(rates) if rates else np.empty(0)
+        return float(pooled.mean()) if pooled.size else None
+
+
+def collect_evidence(
+    network: NetworkSpec,
+    reference: Recording,
+    simulations: Mapping[str, Recording],
+    *,
+    replay: Recording | None = None,
+    same_network: bool = True,
+    criteria: Criteria | None = None,
+) -> Evidence:
+    """Compare every simulation with the reference and observe all statistics.
+
+    Raises:
+        SpecError: no simulation or no sample, a reserved label, or recordings that do not belong together.
+    """
+    if not simulations:
+        raise SpecError("a report compares at least one simulation with the reference; none was given")
+    if reference.trials.n_samples == 0:
+        raise SpecError("a report needs at least one sample; the recordings have none")
+    reserved = {TRAINING, REPLAY} & set(simulations)
+    if reserved:
+        raise SpecError(f"{sorted(reserved)} cannot label a simulation: the report uses it for something else")
+    _require_network(network, reference)
+    parity = {}
+    for label, simulation in simulations.items():
+        require_same_trials(reference, simulation)
+        require_same_populations(reference, simulation)
+        require_same_duration(reference, simulation)
+        if same_network:
+            require_same_network(reference, simulation)
+        if on_same_grid(reference, simulation):
+            parity[label] = compare_spikes(reference, simulation, same_network=same_network)
+    if replay is not None:
+        parity[REPLAY] = compare_spikes(reference, replay, same_network=same_network)
+    labelled = tuple(Labelled(label, simulation) for label, simulation in simulations.items())
+    executors = (Labelled(TRAINING, reference), *labelled)
+    statistics = standard_statistics(criteria)
+    return Evidence(
+        network=network,
+        reference=executors[0],
+        simulations=labelled,
+        parity=parity,
+        accuracy={e.label: accuracy(e.recording) for e in executors},
+        decisions_changed={s.label: changed_decisions(reference, s.recording) for s in labelled},
+        statistics=statistics,
+        observations={e.label: _observe(e.recording, statistics) for e in executors},
+    )
+
+
+def _observe(recording: Recording, statistics: tuple[Statistic, ...]) -> dict[str, dict[str, Observations]]:
+    return {
+        name: {statistic.key: statistic.observe(trains) for statistic in statistics}
+        for name, trains in recording.spikes.items()
+    }
+
+
+def _require_network(network: NetworkSpec, recording: Recording) -> None:
+    """The recording has the network's spiking populations, so it can be a recording of that network."""
+    expected = {name: network.population(name).size for name in network.spiking_populations}
+    found = {name: trains.n_neurons for name, trains in recording.spikes.items()}
+    if expected != found:
+        raise SpecError(
+            f"the network has spiking populations {expected}, the recording of {recording.executor} has {found}; "
+            "give the network that was recorded"
+        )

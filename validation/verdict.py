@@ -1,0 +1,110 @@
+"""The result in plain language: what a reader should know before any figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from spikebridge.validation.accuracy import Accuracy
+from spikebridge.validation.evidence import Evidence
+from spikebridge.validation.formatting import counted, number, percent, share, small, whole
+from spikebridge.validation.labelled import REPLAY
+from spikebridge.validation.parity import READOUT_TOLERANCE, FirstMismatch, Parity
+
+
+class Status(StrEnum):
+    """What the comparison showed."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    UNCHECKED = "unchecked"
+    """No simulation ran on the training's grid, so that spikes could not be compared one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The status with a headline and sentences that explain it."""
+
+    status: Status
+    headline: str
+    sentences: tuple[str, ...]
+
+
+def reach_verdict(evidence: Evidence) -> Verdict:
+    """Put the evidence into words."""
+    on_grid = {label: parity for label, parity in evidence.parity.items() if label != REPLAY}
+    compared = list(evidence.parity.values())
+    sentences = [_parity_sentence(evidence, label, parity) for label, parity in on_grid.items()]
+    if REPLAY in evidence.parity:
+        sentences.append(_replay_sentence(evidence.parity[REPLAY]))
+    if any(not parity.same_network for parity in compared):
+        sentences.append("Note: a simulated network is not the exported one; their checksums differ.")
+    sentences += _accuracy_sentences(evidence)
+    for label, changed in evidence.decisions_changed.items():
+        if label not in on_grid and changed is not None:
+            sentences.append(f"{label} decides otherwise than the training in {percent(changed.value)} of the samples.")
+    if evidence.reference.recording.spikes:
+        rates = ", ".join(f"{number(evidence.mean_rate_hz(e.label))} Hz ({e.label})" for e in evidence.executors)
+        sentences.append(f"A hidden neuron fires on average at {rates}.")
+    if not compared:
+        return Verdict(Status.UNCHECKED, "Spikes were not compared one by one.", tuple(sentences))
+    if all(parity.mismatches == 0 for parity in compared) and not all(parity.ok for parity in compared):
+        return Verdict(Status.DIFFERENT, "Every spike is the same, but the readout is not.", tuple(sentences))
+    if not all(parity.ok for parity in compared):
+        return Verdict(Status.DIFFERENT, "The executors do not agree.", tuple(sentences))
+    everywhere = all(simulation.label in on_grid for simulation in evidence.simulations)
+    headline = "Every spike is the same." if everywhere else "On the training's grid, every spike is the same."
+    return Verdict(Status.SAME, headline, tuple(sentences))
+
+
+def describe_mismatch(first: FirstMismatch) -> str:
+    """One sentence that says where two executors first differ."""
+    alone = 0 in (first.reference_spikes, first.other_spikes)
+    return (
+        f"population {first.population}, neuron {first.neuron}, sample {first.sample}, {first.time_ms:g} ms "
+        f"(step {first.step}): {first.executor} fired{', the other did not' if alone else ' more often'}"
+    )
+
+
+def _parity_sentence(evidence: Evidence, label: str, parity: Parity) -> str:
+    neurons = sum(trains.n_neurons for trains in evidence.reference.recording.spikes.values())
+    spikes, samples = counted(parity.spikes, "spike"), counted(parity.samples, "sample")
+    if parity.mismatches == 0:
+        readout, value = "readout potentials", parity.readout_max_difference
+        if value is None:
+            readout, value = "class scores (potentials were not recorded)", parity.score_max_difference
+        end = "" if value <= READOUT_TOLERANCE else ", which is too much"
+        return (
+            f"All {spikes} of {counted(neurons, 'neuron')} in {samples} are the same in {parity.reference} and in "
+            f"{parity.other} ({label}); {readout} differ by at most {small(value)} (limit {READOUT_TOLERANCE:g}){end}."
+        )
+    first = parity.first_mismatch
+    where = "" if first is None else f" The earliest one: {describe_mismatch(first)}."
+    return (
+        f"{parity.other} ({label}) has {counted(parity.mismatches, 'mismatch', 'mismatches')} against the "
+        f"{spikes} of {parity.reference}, in {whole(parity.samples_affected)} of {samples}.{where}"
+    )
+
+
+def _replay_sentence(parity: Parity) -> str:
+    broken = parity.first_broken_population
+    if broken is None:
+        return "Each population alone, driven by the recorded spikes of its inputs, fires exactly the recorded spikes."
+    return (
+        f"Driven by the recorded spikes of its inputs, population {broken} is the first to differ: the fault lies in "
+        "its neurons or in the synapses onto it."
+    )
+
+
+def _accuracy_sentences(evidence: Evidence) -> list[str]:
+    """One sentence for all executors of equal accuracy."""
+    titles: dict[Accuracy, list[str]] = {}
+    for executor in evidence.executors:
+        titles.setdefault(evidence.accuracy[executor.label], []).append(executor.title)
+    sentences: list[str] = []
+    for found, names in titles.items():
+        text = f"Accuracy of {' and of '.join(names)}: {share(found.all)} of {counted(evidence.n_samples, 'sample')}"
+        if found.seen is not None or found.unseen is not None:
+            text += f"; speakers heard in training {share(found.seen)}, others {share(found.unseen)}"
+        sentences.append(text + ". In brackets: 95% interval." if not sentences else text + ".")
+    return sentences
