@@ -1,0 +1,1 @@
+"""Simulation in Brian2, from `network.h5` alone."""
