@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import brian2
+from brian2.devices.device import reset_device
 
 from spikebridge.bridge.errors import SpecError
 from spikebridge.sim.build import Built
@@ -64,4 +65,4 @@ def _standalone() -> Iterator[Callable[[Built, int, Any], None]]:
             yield run
         finally:
             brian2.device.reinit()
-            brian2.reset_device()
+            reset_device()

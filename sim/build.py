@@ -102,6 +102,7 @@ def _synapses(
         "weight : 1 (constant)",
         on_pre=on_pre,
         namespace={},
+        clock=clock,
         name=f"{edges.source}_to_{edges.target}",
     )
     lane, first, bit = source.copies(layout.lanes)
