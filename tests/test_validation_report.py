@@ -137,7 +137,7 @@ def test_a_report_of_equal_recordings(equal: Written, original: Recording) -> No
     assert numbers["parity"]["replay"]["mismatches"] == 0
     assert numbers["accuracy"]["training"] == numbers["accuracy"]["grid"]
     assert set(numbers["accuracy"]["grid"]) == {"all", "seen", "unseen"}
-    assert numbers["accuracy"]["grid"]["all"]["samples"] == 20
+    assert numbers["accuracy_interval"]["grid"]["all"]["samples"] == 20
     assert "Every spike is the same." in page.text
     assert f"All {n_spikes:,} spikes of 14 neurons in 20 samples are the same" in page.text
 
@@ -193,7 +193,7 @@ def test_a_finer_step_has_accuracy_and_rates_but_no_parity(
     page, _, numbers = written(tmp_path, network, original, {"step_1": fine})
     assert numbers["parity"] == {"grid": None, "replay": None}
     assert numbers["verdict"]["status"] == "unchecked"
-    assert numbers["accuracy"]["step_1"]["all"]["samples"] == 20
+    assert numbers["accuracy_interval"]["step_1"]["all"]["samples"] == 20
     assert numbers["rate_hz"]["step_1"]["mean"] == pytest.approx(numbers["rate_hz"]["training"]["mean"])
     changed = numbers["decisions_changed"]["step_1"]
     assert (changed["hits"], changed["share"]) == (1, 0.05)

@@ -53,7 +53,7 @@ def load_dataset(config: DataConfig, folder: Path | None, seed: int) -> Dataset:
         ConfigError: files are wanted but no folder was given.
         DataError: a file is missing or damaged.
     """
-    fitted, test = _read(config, folder)
+    fitted, test = read_events(config, folder)
     split = split_validation(
         fitted, fraction=config.validation_share, seed=seed, speakers=config.validation_speakers or None
     )
@@ -72,7 +72,8 @@ def load_dataset(config: DataConfig, folder: Path | None, seed: int) -> Dataset:
     )
 
 
-def _read(config: DataConfig, folder: Path | None) -> tuple[LabelledEvents, LabelledEvents]:
+def read_events(config: DataConfig, folder: Path | None) -> tuple[LabelledEvents, LabelledEvents]:
+    """The samples to fit on and to test on, whole, channels pooled; arguments and errors as in `load_dataset`."""
     if config.source == "manifolds":
         sizes: tuple[tuple[SplitName, int], ...] = (
             ("train", config.manifold_samples_per_class),

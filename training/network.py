@@ -107,9 +107,7 @@ class SpikingNetwork(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         sizes = (config.data.channels, *config.network.hidden)
         self.config = config
-        self.hidden = nn.ModuleList(
-            Layer(n, m, config, readout=False, generator=generator) for n, m in pairwise(sizes)
-        )
+        self.hidden = nn.ModuleList(Layer(n, m, config, readout=False, generator=generator) for n, m in pairwise(sizes))
         self.readout = Layer(sizes[-1], classes, config, readout=True, generator=generator)
 
     @property

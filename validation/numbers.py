@@ -2,8 +2,9 @@
 
     format, format_version                 `spikebridge/report`, 1
     verdict.status                         `same`, `different` or `unchecked`; .headline, .sentences in words
-    accuracy.LABEL.GROUP                   GROUP is `all`, `seen`, `unseen` (speakers); null without samples, else
-                                           accuracy (0 .. 1), hits, samples, low, high (95 % Wilson interval)
+    accuracy.LABEL.GROUP                   share decided right (0 .. 1); GROUP is `all`, `seen`, `unseen` (speakers whose
+                                           samples the weights were fitted on, or not); null without samples
+    accuracy_interval.LABEL.GROUP          hits, samples, low, high (95 % Wilson interval), or null
     confusion.LABEL                        rows true class, columns decision, counts; names in class_names
     decisions_changed.LABEL                samples decided otherwise than in training: share (0 .. 1), hits, samples,
                                            low, high
@@ -60,6 +61,7 @@ def report_numbers(evidence: Evidence, verdict: Verdict, sample: int) -> Json:
             "sentences": list(verdict.sentences),
         },
         "accuracy": {e.label: _accuracy(evidence.accuracy[e.label]) for e in executors},
+        "accuracy_interval": {e.label: _accuracy_interval(evidence.accuracy[e.label]) for e in executors},
         "class_names": list(reference.trials.class_names),
         "confusion": {e.label: confusion(e.recording).tolist() for e in executors},
         "decisions_changed": {
@@ -126,11 +128,16 @@ def _executor(recording: Recording) -> Json:
     }
 
 
+def _groups(found: Accuracy) -> dict[str, Proportion | None]:
+    return {"all": found.all, "seen": found.seen, "unseen": found.unseen}
+
+
 def _accuracy(found: Accuracy) -> Json:
-    groups = {"all": found.all, "seen": found.seen, "unseen": found.unseen}
-    return {
-        name: None if group is None else {"accuracy": group.value, **_interval(group)} for name, group in groups.items()
-    }
+    return {name: None if group is None else group.value for name, group in _groups(found).items()}
+
+
+def _accuracy_interval(found: Accuracy) -> Json:
+    return {name: None if group is None else _interval(group) for name, group in _groups(found).items()}
 
 
 def _interval(found: Proportion) -> Json:

@@ -1,0 +1,1 @@
+"""The command `spikebridge`: train, simulate and validate, each alone or all in one."""

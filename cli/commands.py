@@ -1,0 +1,84 @@
+"""What each command does with its parsed arguments."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from spikebridge.cli import stages
+from spikebridge.cli.config import RunConfig, load_config, save_config
+
+
+def _configured(options: argparse.Namespace) -> tuple[RunConfig, Path, Path | None]:
+    """The resolved configuration, saved beside the results; the output and the data folder."""
+    config = load_config(options.config, options.overrides)
+    out = Path(options.out)
+    save_config(config, out / "config.toml")
+    return config, out, None if options.data is None else Path(options.data)
+
+
+def run(options: argparse.Namespace) -> None:
+    """All stages for every realisation, then the summary if there are several."""
+    config, out, data = _configured(options)
+    several = config.training.realisations > 1
+    for seed, folder in stages.seeds_and_folders(config, out):
+        stages.train(config, data, seed, folder, progress=not options.quiet)
+        stages.simulate_run(config, folder, progress=not options.quiet)
+        stages.validate_run(config, folder)
+    if several:
+        stages.summarise(config, out)
+    print(f"report: {out / 'report.html'}")
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train and export every realisation."""
+    config, out, data = _configured(options)
+    for seed, folder in stages.seeds_and_folders(config, out):
+        stages.train(config, data, seed, folder, progress=not options.quiet)
+
+
+def simulate(options: argparse.Namespace) -> None:
+    """One simulation of an exported network."""
+    stages.simulate_file(
+        Path(options.network),
+        Path(options.inputs),
+        Path(options.out),
+        step_ms=options.step_ms,
+        backend=options.backend,
+        samples=options.samples,
+        replay=options.replay,
+        progress=not options.quiet,
+    )
+
+
+def validate(options: argparse.Namespace) -> None:
+    """A report on recordings."""
+    stages.validate_files(
+        Path(options.network),
+        Path(options.reference),
+        [Path(name) for name in options.simulations],
+        Path(options.out),
+        same_network=not options.allow_other_network,
+    )
+
+
+def download(options: argparse.Namespace) -> None:
+    """Fetch a published data set."""
+    from spikebridge.training.data.download import download as fetch
+
+    extra = {} if options.base_url is None else {"base_url": options.base_url}
+    for path in fetch(
+        options.dataset,
+        Path(options.out),
+        allow_unverified=options.allow_unverified,
+        progress=not options.quiet,
+        **extra,
+    ):
+        print(path)
+
+
+def info(options: argparse.Namespace) -> None:
+    """Describe a file."""
+    from spikebridge.cli.info import describe
+
+    print(describe(Path(options.file)))

@@ -1,0 +1,197 @@
+"""`spikebridge`: the command line. Heavy libraries are imported by the stage that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+
+from spikebridge.bridge.errors import SpikebridgeError
+from spikebridge.bridge.provenance import versions
+from spikebridge.cli import commands
+
+EXIT_CODES = """\
+exit codes:
+  0  done
+  1  failed for a reason the message gives
+  2  wrong command line or configuration
+  3  a data or result file is missing or damaged
+  4  a network or recording is inconsistent, or asks for what cannot be done
+  5  simulation and training are not spike for spike the same
+  130  interrupted; the same command continues where it stopped
+"""
+
+CONFIG_HELP = "a TOML file, or the name of a built-in configuration (demo)"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="spikebridge",
+        description="Train spiking networks in PyTorch, run them in Brian2, and check that every spike is the same.",
+        epilog="examples:\n"
+        "  spikebridge run demo --out runs/demo\n"
+        "  spikebridge run examples/spoken_digits.toml --data DATA --out runs/digits --set optimiser.epochs=10\n"
+        "  spikebridge COMMAND --help\n\n" + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"spikebridge {versions()['version.spikebridge']}")
+    parser.add_argument("--debug", action="store_true", help="show where in the code an error arose")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(subparsers)
+    _add_train(subparsers)
+    _add_simulate(subparsers)
+    _add_validate(subparsers)
+    _add_data(subparsers)
+    _add_info(subparsers)
+    return parser
+
+
+type _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def _command(subparsers: _Subparsers, name: str, help_text: str, examples: str) -> argparse.ArgumentParser:
+    return subparsers.add_parser(
+        name,
+        help=help_text,
+        description=help_text[0].upper() + help_text[1:] + ".",
+        epilog="examples:\n" + examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", help=CONFIG_HELP)
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for everything that is written")
+    parser.add_argument("--data", metavar="DIR", help="folder of the data files, where the configuration reads files")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="SECTION.KEY=VALUE",
+        help="override one value of the configuration; may be repeated",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def _add_run(subparsers: _Subparsers) -> None:
+    parser = _command(
+        subparsers,
+        "run",
+        "train, export, simulate in Brian2 and validate, continuing whatever an interrupted run has finished",
+        "  spikebridge run demo --out runs/demo\n"
+        "  spikebridge run examples/spoken_digits.toml --data DATA --out runs/digits\n"
+        "  spikebridge run examples/spoken_digits.toml --data DATA --out runs/five --set realisations=5\n",
+    )
+    _add_config(parser)
+    parser.set_defaults(function=commands.run)
+
+
+def _add_train(subparsers: _Subparsers) -> None:
+    parser = _command(
+        subparsers,
+        "train",
+        "train and export: network.h5, reference.h5, metrics.csv, metrics.json",
+        "  spikebridge train demo --out runs/demo\n"
+        "  spikebridge train examples/spoken_digits.toml --data DATA --out runs/digits --set seed=3\n",
+    )
+    _add_config(parser)
+    parser.set_defaults(function=commands.train)
+
+
+def _add_simulate(subparsers: _Subparsers) -> None:
+    parser = _command(
+        subparsers,
+        "simulate",
+        "run an exported network in Brian2 on the inputs of a recording",
+        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out grid.h5\n"
+        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out fine.h5 --step-ms 1\n"
+        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out replay.h5 --replay\n",
+    )
+    parser.add_argument("network", metavar="NETWORK.h5", help="what `train` exported")
+    parser.add_argument("--inputs", required=True, metavar="RECORDING.h5", help="a recording that holds the inputs")
+    parser.add_argument("--out", required=True, metavar="FILE.h5", help="the recording to write")
+    parser.add_argument("--step-ms", type=float, metavar="MS", help="time step; default: the training grid")
+    parser.add_argument("--backend", choices=("numpy", "cython", "cpp"), help="runtime with NumPy or Cython, or C++")
+    parser.add_argument("--samples", type=int, metavar="N", help="only the first N samples")
+    parser.add_argument(
+        "--replay", action="store_true", help="drive every population alone with the recorded spikes of its sources"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    parser.set_defaults(function=commands.simulate)
+
+
+def _add_validate(subparsers: _Subparsers) -> None:
+    parser = _command(
+        subparsers,
+        "validate",
+        "compare simulations with the reference: report.html and report.json",
+        "  spikebridge validate runs/demo/network.h5 runs/demo/reference.h5 runs/demo/grid.h5 runs/demo/replay.h5 \\\n"
+        "      --out runs/demo\n",
+    )
+    parser.add_argument("network", metavar="NETWORK.h5")
+    parser.add_argument("reference", metavar="REFERENCE.h5", help="what PyTorch did")
+    parser.add_argument("simulations", metavar="SIMULATION.h5", nargs="+", help="what `simulate` wrote")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the report")
+    parser.add_argument(
+        "--allow-other-network",
+        action="store_true",
+        help="accept simulations of another network, to see what a deliberate change does",
+    )
+    parser.set_defaults(function=commands.validate)
+
+
+def _add_data(subparsers: _Subparsers) -> None:
+    parser = _command(
+        subparsers,
+        "data",
+        "download SHD or SSC; an interrupted download resumes",
+        "  spikebridge data shd --out DATA\n  spikebridge data ssc --out DATA --allow-unverified\n",
+    )
+    parser.add_argument("dataset", choices=("shd", "ssc"))
+    parser.add_argument("--out", required=True, metavar="DIR", help="where the files go")
+    parser.add_argument("--base-url", metavar="URL", help="a mirror to use instead of the publisher's server")
+    parser.add_argument(
+        "--allow-unverified", action="store_true", help="accept files whose publisher gives no checksum"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    parser.set_defaults(function=commands.download)
+
+
+def _add_info(subparsers: _Subparsers) -> None:
+    parser = _command(
+        subparsers,
+        "info",
+        "say what is in a network, a recording or a data file",
+        "  spikebridge info runs/demo/network.h5\n  spikebridge info DATA/shd_train.h5\n",
+    )
+    parser.add_argument("file", metavar="FILE")
+    parser.set_defaults(function=commands.info)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = build_parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("spikebridge").setLevel(logging.INFO)
+    # Threads that spin while they wait slow each other down by a factor of ten when the machine is shared.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        options.function(options)
+    except SpikebridgeError as error:
+        if options.debug:
+            raise
+        print(f"spikebridge: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("spikebridge: interrupted; the same command continues where it stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""The stages of a run as functions from files to files. Whatever exists and still fits is not computed again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from spikebridge.bridge.errors import ParityError, SpecError, SpikebridgeError
+from spikebridge.bridge.network_file import load_network, save_network
+from spikebridge.bridge.provenance import versions
+from spikebridge.bridge.recording import Recording
+from spikebridge.bridge.recording_file import load_recording, save_recording
+from spikebridge.cli.config import RunConfig
+
+type Backend = Literal["numpy", "cython", "cpp"]
+
+log = logging.getLogger("spikebridge")
+
+NETWORK = "network.h5"
+REFERENCE = "reference.h5"
+GRID = "grid.h5"
+REPLAY = "replay.h5"
+
+
+def finer_name(step_ms: float) -> str:
+    """File of the simulation at a step finer than the training grid."""
+    return f"step_{step_ms:g}ms.h5"
+
+
+def seeds_and_folders(config: RunConfig, out: Path) -> Iterator[tuple[int, Path]]:
+    """Each realisation with its folder: `out` itself for one, `out/seed-<n>` for several."""
+    training = config.training
+    for seed in range(training.seed, training.seed + training.realisations):
+        yield seed, out if training.realisations == 1 else out / f"seed-{seed}"
+
+
+def train(config: RunConfig, data_folder: Path | None, seed: int, out: Path, *, progress: bool) -> None:
+    """Train one realisation and write `network.h5` and `reference.h5`; continues after an interruption."""
+    from spikebridge.training.dataset import load_dataset
+    from spikebridge.training.executor import run_pytorch
+    from spikebridge.training.export import export
+    from spikebridge.training.fit import fit
+
+    training = config.training
+    data = load_dataset(training.data, data_folder, seed)
+    log.info("training samples: %s; validation samples: %s", data.train.crop, data.validation.crop)
+    trained = fit(training, data, seed, out, progress=progress)
+    chosen = trained.history[trained.best_epoch]
+    log.info(
+        "epoch %d of %d chosen: validation accuracy %.3f, mean rate %.2f Hz",
+        trained.best_epoch + 1,
+        len(trained.history),
+        chosen.accuracy_validation,
+        chosen.rate_hz,
+    )
+    metadata = {
+        **versions("torch"),
+        **data.provenance,
+        "seed": str(seed),
+        "epoch": f"{trained.best_epoch + 1} of {len(trained.history)}",
+        "data.crop": str(data.train.crop),
+    }
+    spec = export(trained.network, metadata)
+    save_network(spec, out / NETWORK)
+    reference = run_pytorch(spec, data.test, step_ms=spec.training_step_ms)
+    save_recording(reference, out / REFERENCE)
+    log.info("wrote %s and %s", out / NETWORK, out / REFERENCE)
+
+
+def simulate_run(config: RunConfig, out: Path, *, progress: bool) -> None:
+    """Grid simulation, replay and finer steps of the network in `out`, each written as a recording."""
+    from spikebridge.sim.run import simulate, simulate_replay
+
+    spec, reference = load_network(out / NETWORK), load_recording(out / REFERENCE)
+    options = config.simulation
+    jobs = {
+        out / GRID: lambda: simulate(
+            spec, reference.trials, step_ms=spec.training_step_ms, options=options, progress=progress
+        ),
+        out / REPLAY: lambda: simulate_replay(spec, reference, options=options, progress=progress),
+    }
+    for step_ms in config.stages.finer_steps_ms:
+        jobs[out / finer_name(step_ms)] = partial(
+            simulate, spec, reference.trials, step_ms=step_ms, options=options, progress=progress
+        )
+    wanted = {f"simulation.{key}": str(value) for key, value in asdict(options).items()} | versions("brian2")
+    for path, simulation in jobs.items():
+        if _is_current(path, reference, wanted):
+            log.info("%s is up to date", path)
+            continue
+        save_recording(simulation(), path)
+        log.info("wrote %s", path)
+
+
+def _is_current(path: Path, reference: Recording, wanted: Mapping[str, str]) -> bool:
+    """Whether a recording on disk is of this network and these trials, with these options and versions."""
+    if not path.exists():
+        return False
+    try:
+        found = load_recording(path)
+    except SpikebridgeError as error:
+        log.warning("%s; it is computed again", error)
+        return False
+    return (
+        found.network_sha256 == reference.network_sha256
+        and found.trials.source_sha256 == reference.trials.source_sha256
+        and np.array_equal(found.trials.events.time_s, reference.trials.events.time_s)
+        and wanted.items() <= found.provenance.items()
+    )
+
+
+def validate_run(config: RunConfig, out: Path) -> None:
+    """Report on the network in `out`, its reference and its simulations: `report.html` and `report.json`.
+
+    Raises:
+        ParityError: grid or replay are not spike for spike the reference; the report says where.
+    """
+    paths = [out / GRID, out / REPLAY, *(out / finer_name(step_ms) for step_ms in config.stages.finer_steps_ms)]
+    validate_files(out / NETWORK, out / REFERENCE, paths, out, same_network=True)
+
+
+def validate_files(
+    network: Path, reference_path: Path, simulations: Sequence[Path], out: Path, *, same_network: bool
+) -> None:
+    """Write the report of some recordings, then fail if what must be identical is not.
+
+    Raises:
+        SpecError: recordings that do not belong together.
+        ParityError: the simulation on the training grid, or the replay, differs from the reference.
+    """
+    from spikebridge.validation.labelled import simulation_label
+    from spikebridge.validation.report import build_report, write_report
+    from spikebridge.validation.verdict import Status
+
+    reference = load_recording(reference_path)
+    found: dict[str, Recording] = {}
+    replay: Recording | None = None
+    for path in simulations:
+        recording = load_recording(path)
+        if recording.provenance.get("replay") == "yes":
+            if replay is not None:
+                raise SpecError(f"{path}: a second replay; give one")
+            replay = recording
+            continue
+        label = simulation_label(reference, recording)
+        if label in found:
+            raise SpecError(f"{path}: a second simulation at a step of {recording.step_ms:g} ms; give one per step")
+        found[label] = recording
+    report = build_report(load_network(network), reference, found, replay=replay, same_network=same_network)
+    html, _ = write_report(report, out)
+    log.info("%s", report.verdict.headline)
+    for sentence in report.verdict.sentences:
+        log.info("  %s", sentence)
+    if report.verdict.status is Status.DIFFERENT:
+        raise ParityError(f"{report.verdict.headline} {report.verdict.sentences[0]} See {html}")
+
+
+def simulate_file(
+    network: Path,
+    inputs: Path,
+    out: Path,
+    *,
+    step_ms: float | None,
+    backend: Backend | None,
+    samples: int | None,
+    replay: bool,
+    progress: bool,
+) -> None:
+    """One simulation of `network` on the inputs of a recording."""
+    from spikebridge.sim.options import SimulationOptions
+    from spikebridge.sim.run import simulate, simulate_replay
+
+    spec, recording = load_network(network), load_recording(inputs)
+    options = SimulationOptions() if backend is None else SimulationOptions(backend=backend)
+    trials = recording.trials
+    if samples is not None:
+        if replay or not 1 <= samples <= trials.n_samples:
+            raise SpecError(f"--samples takes 1 .. {trials.n_samples}, and does not go with --replay")
+        trials = trials.select(np.arange(samples))
+    if replay:
+        if step_ms not in (None, recording.step_ms):
+            raise SpecError(f"a replay runs on the recording's step of {recording.step_ms:g} ms")
+        done = simulate_replay(spec, recording, options=options, progress=progress)
+    else:
+        chosen = spec.training_step_ms if step_ms is None else step_ms
+        done = simulate(spec, trials, step_ms=chosen, options=options, progress=progress)
+    save_recording(done, out)
+    log.info("wrote %s", out)
+
+
+def summarise(config: RunConfig, out: Path) -> None:
+    """Mean and standard deviation over the realisations in `out`."""
+    from spikebridge.validation.summary import write_summary
+
+    folders = {seed: folder for seed, folder in seeds_and_folders(config, out)}
+    write_summary(folders, out)
