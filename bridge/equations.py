@@ -1,13 +1,18 @@
 """A population on its grid as Brian2 text and numbers. Nothing here imports Brian2.
 
-The differential equations are the model as it is defined and are what a reader (or Brian2's own tools) sees; the update
-code applies the exact propagator of the same equations, in the order of operations of `spikebridge.bridge.reference`.
-Brian2's own `method='exact'` gives NaN for oscillatory neurons (complex eigenvalues), without an error.
+The differential equations are the model as it is defined: what a reader sees, and what Brian2 checks the units of. The
+update code applies the exact propagator of the same equations, in the order of operations of
+`spikebridge.bridge.reference`. Brian2's own `method='exact'` gives NaN, without an error, for oscillatory neurons
+(complex eigenvalues) and where two time constants are equal.
+
+Within a step Brian2 runs: update, threshold, synapses, `deliver` (after the synapses), reset.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
 
 from spikebridge.bridge.arrays import FloatArray
 from spikebridge.bridge.discretise import GridPopulation
@@ -16,17 +21,17 @@ from spikebridge.bridge.spec import Reset, SynapseKind
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BrianModel:
-    """What a Brian2 `NeuronGroup` with incoming `Synapses` needs.
+    """What a Brian2 `NeuronGroup` and the `Synapses` onto it need.
 
     Attributes:
-        equations: model text; time constants in seconds, potentials dimensionless.
+        equations: model text; time constants in seconds, everything else dimensionless.
         update: code of one exact step, for `NeuronGroup(method=...)`.
         threshold, reset: None for a population that never spikes.
         refractory_steps: 0 means no refractoriness at all.
         deliver: code that runs after the synapses of a step and before its resets: arrivals touch the state.
-        on_pre, off_pre: synaptic code; `off_pre` ends a pulse `off_steps` after the spike arrived, None where not needed.
-        off_steps: 0 where not needed.
-        constants: (n,) values of the parameters in `equations`, those in seconds as seconds.
+        on_pre: synaptic code; a synapse has the variable `weight`.
+        off_pre, off_steps: code that ends a pulse, and how many steps after its start; None and 0 where not needed.
+        constants: (n,) value of every parameter in `equations`; those that start with `tau_` in seconds.
         state: names of the state variables, all 0 at the start of a sample.
     """
 
@@ -45,48 +50,21 @@ class BrianModel:
 
 def brian_model(grid: GridPopulation) -> BrianModel:
     """The Brian2 model of a population on its grid."""
-    population, adaptive = grid.population, grid.population.adaptive
-    frozen = grid.refractory_steps > 0 and population.spiking
-    current = {SynapseKind.DELTA: "bias", SynapseKind.PULSE: "i_pulse + bias", SynapseKind.EXPONENTIAL: "i_syn + bias"}
-    lines = [
-        f"du/dt = (-u{' - w' if adaptive else ''} + current) / tau_u : 1{' (unless refractory)' if frozen else ''}",
-        f"current = {current[grid.synapse]} : 1",
-        "arrivals : 1",
-        "tau_u : second (constant)",
-    ]
-    state = ["u", "arrivals"]
-    constants = {
-        "tau_u": population.tau_membrane_ms / 1000.0,
-        "theta": population.threshold,
-        "bias": population.bias,
-    }
-    if adaptive:
-        lines += ["dw/dt = (-w + a * u) / tau_w : 1", "tau_w : second (constant)", "a : 1 (constant)"]
-        state.append("w")
-        constants |= {
-            "tau_w": population.tau_adaptation_ms / 1000.0,
-            "a": population.adaptation_coupling,
-            "b": population.adaptation_jump,
-        }
-    if grid.synapse is SynapseKind.EXPONENTIAL:
-        assert grid.tau_syn_ms is not None
-        lines += ["di_syn/dt = -i_syn / tau_syn : 1", "tau_syn : second (constant)"]
-        state.append("i_syn")
-        constants["tau_syn"] = 0.0 * population.bias + grid.tau_syn_ms / 1000.0
-    if grid.synapse is SynapseKind.PULSE:
-        lines.append("i_pulse : 1")
-        state.append("i_pulse")
-    update, used = _update(grid, frozen=frozen)
-    constants |= {name: getattr(grid.propagator, name) for name in used}
-    dimensionless = [name for name in constants if not name.startswith("tau_") and name != "a"]
-    lines += [f"{name} : 1 (constant)" for name in dimensionless]
+    population = grid.population
+    refractory_steps = grid.refractory_steps if population.spiking else 0
+    update, entries = _update(grid, freezes=refractory_steps > 0)
+    constants = _model_constants(grid) | {name: getattr(grid.propagator, name) for name in entries}
+    # A pulse of one step needs no second pathway: the next arrivals replace it.
     off_steps = grid.pulse_steps if grid.pulse_steps > 1 else 0
+    state = ["u", "arrivals"]
+    state += ["w"] if population.adaptive else []
+    state += {SynapseKind.DELTA: [], SynapseKind.PULSE: ["i_pulse"], SynapseKind.EXPONENTIAL: ["i_syn"]}[grid.synapse]
     return BrianModel(
-        equations="\n".join(lines),
+        equations=_equations(grid, constants, freezes=refractory_steps > 0),
         update=update,
         threshold="u >= theta" if population.spiking else None,
         reset=_reset(grid) if population.spiking else None,
-        refractory_steps=grid.refractory_steps if population.spiking else 0,
+        refractory_steps=refractory_steps,
         deliver=_deliver(grid),
         on_pre="arrivals_post += weight",
         off_pre="arrivals_post -= weight" if off_steps else None,
@@ -96,42 +74,77 @@ def brian_model(grid: GridPopulation) -> BrianModel:
     )
 
 
-def _update(grid: GridPopulation, *, frozen: bool) -> tuple[str, list[str]]:
+def _model_constants(grid: GridPopulation) -> dict[str, FloatArray]:
+    """Parameters of the continuous-time model."""
+    population = grid.population
+    constants = {"tau_u": population.tau_membrane_ms / 1000.0, "bias": population.bias}
+    if population.spiking:
+        constants["theta"] = population.threshold
+    if population.adaptive:
+        constants["tau_w"] = population.tau_adaptation_ms / 1000.0
+        constants["a"] = population.adaptation_coupling
+        constants["b"] = population.adaptation_jump
+    if grid.tau_syn_ms is not None:
+        constants["tau_syn"] = np.full(population.size, grid.tau_syn_ms / 1000.0)
+    return constants
+
+
+def _equations(grid: GridPopulation, constants: dict[str, FloatArray], *, freezes: bool) -> str:
+    adaptive = grid.population.adaptive
+    flag = " (unless refractory)" if freezes else ""
+    current = {SynapseKind.DELTA: "bias", SynapseKind.PULSE: "bias + i_pulse", SynapseKind.EXPONENTIAL: "bias + i_syn"}
+    lines = [
+        f"du/dt = (-u {'- w ' if adaptive else ''}+ current) / tau_u : 1{flag}",
+        f"current = {current[grid.synapse]} : 1",
+    ]
+    if adaptive:
+        lines.append("dw/dt = (-w + a * u) / tau_w : 1")
+    if grid.synapse is SynapseKind.EXPONENTIAL:
+        lines.append("di_syn/dt = -i_syn / tau_syn : 1")
+    if grid.synapse is SynapseKind.PULSE:
+        lines.append("i_pulse : 1")
+    lines.append("arrivals : 1")
+    lines += [f"{name} : {'second' if name.startswith('tau_') else '1'} (constant)" for name in constants]
+    return "\n".join(lines)
+
+
+def _update(grid: GridPopulation, *, freezes: bool) -> tuple[str, list[str]]:
     """Update code and the propagator entries it uses; operation by operation as in the reference."""
-    constant = "(bias + i_pulse)" if grid.synapse is SynapseKind.PULSE else "bias"
-    exponential = grid.synapse is SynapseKind.EXPONENTIAL
-    u_terms, w_terms = ["u_u * u"], ["w_u * u", "w_w * w"]
-    used = ["u_u", "u_c"]
-    if grid.population.adaptive:
-        u_terms.append("u_w * w")
-        used += ["u_w", "w_u", "w_w", "w_c"]
-    if exponential:
-        u_terms.append("u_i * i_syn")
-        w_terms.append("w_i * i_syn")
-        used += ["u_i", "i_i"] + (["w_i"] if grid.population.adaptive else [])
-    u_terms.append(f"u_c * {constant}")
-    w_terms.append(f"w_c * {constant}")
-    lines = [f"_new_u = {' + '.join(u_terms)}"]
-    if grid.population.adaptive:
-        free = " + ".join(w_terms)
-        if frozen:
+    adaptive, exponential = grid.population.adaptive, grid.synapse is SynapseKind.EXPONENTIAL
+    inputs = ["u"]
+    inputs += ["w"] if adaptive else []
+    inputs += ["i"] if exponential else []
+    variable = {"u": "u", "w": "w", "i": "i_syn", "c": "(bias + i_pulse)"}
+    if grid.synapse is not SynapseKind.PULSE:
+        variable["c"] = "bias"
+
+    def response(of: str) -> str:
+        return " + ".join(f"{of}_{to} * {variable[to]}" for to in (*inputs, "c"))
+
+    entries = [f"u_{to}" for to in (*inputs, "c")]
+    lines = [f"_new_u = {response('u')}"]
+    if adaptive:
+        entries += [f"w_{to}" for to in (*inputs, "c")]
+        if freezes:
             # Multiplied by exactly 0 or 1: the branch that applies keeps its bits.
+            entries += ["frozen_w_u", "frozen_w_w"]
             held = "frozen_w_u * u + frozen_w_w * w"
-            lines.append(f"w = int(not_refractory) * ({free}) + (1 - int(not_refractory)) * ({held})")
-            used += ["frozen_w_u", "frozen_w_w"]
+            lines.append(f"w = int(not_refractory) * ({response('w')}) + (1 - int(not_refractory)) * ({held})")
         else:
-            lines.append(f"w = {free}")
+            lines.append(f"w = {response('w')}")
     if exponential:
+        entries.append("i_i")
         lines.append("i_syn = i_i * i_syn")
     lines.append("u = _new_u")
-    return "\n".join(lines), used
+    return "\n".join(lines), entries
 
 
 def _deliver(grid: GridPopulation) -> str:
     """Arrivals are summed on their own and touch the state once, so that their order cannot matter."""
     match grid.synapse:
         case SynapseKind.DELTA:
-            effect = "u += arrivals"  # Brian2 drops it while `u` is (unless refractory)
+            # Brian2 drops a write to a variable marked (unless refractory), as the model wants it.
+            effect = "u += arrivals"
         case SynapseKind.PULSE:
             effect = "i_pulse += arrivals" if grid.pulse_steps > 1 else "i_pulse = arrivals"
         case SynapseKind.EXPONENTIAL:
@@ -144,4 +157,4 @@ def _reset(grid: GridPopulation) -> str:
     jump = "\nw += b" if population.adaptive else ""
     if population.reset is Reset.SUBTRACT:
         return f"u -= theta{jump}"
-    return f"u = {population.reset_value!r}{jump}"
+    return f"u = {float(population.reset_value)!r}{jump}"

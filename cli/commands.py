@@ -64,16 +64,11 @@ def validate(options: argparse.Namespace) -> None:
 
 def download(options: argparse.Namespace) -> None:
     """Fetch a published data set."""
+    from spikebridge.training.data.download import BASE_URL
     from spikebridge.training.data.download import download as fetch
 
-    extra = {} if options.base_url is None else {"base_url": options.base_url}
-    for path in fetch(
-        options.dataset,
-        Path(options.out),
-        allow_unverified=options.allow_unverified,
-        progress=not options.quiet,
-        **extra,
-    ):
+    base_url = BASE_URL if options.base_url is None else options.base_url
+    for path in fetch(options.dataset, Path(options.out), base_url=base_url, progress=not options.quiet):
         print(path)
 
 

@@ -150,14 +150,11 @@ def _add_data(subparsers: _Subparsers) -> None:
         subparsers,
         "data",
         "download SHD or SSC; an interrupted download resumes",
-        "  spikebridge data shd --out DATA\n  spikebridge data ssc --out DATA --allow-unverified\n",
+        "  spikebridge data shd --out DATA\n  spikebridge data ssc --out DATA\n",
     )
     parser.add_argument("dataset", choices=("shd", "ssc"))
     parser.add_argument("--out", required=True, metavar="DIR", help="where the files go")
     parser.add_argument("--base-url", metavar="URL", help="a mirror to use instead of the publisher's server")
-    parser.add_argument(
-        "--allow-unverified", action="store_true", help="accept files whose publisher gives no checksum"
-    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     parser.set_defaults(function=commands.download)
 

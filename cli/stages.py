@@ -143,7 +143,7 @@ def validate_files(
     replay: Recording | None = None
     for path in simulations:
         recording = load_recording(path)
-        if recording.provenance.get("replay") == "yes":
+        if recording.provenance.get("replay", "no") != "no":
             if replay is not None:
                 raise SpecError(f"{path}: a second replay; give one")
             replay = recording

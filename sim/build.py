@@ -18,22 +18,33 @@ from spikebridge.sim.sources import Source, build_source
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """A population in all lanes: neuron lane * size + k of `group` is neuron k of the population in that lane."""
+
+    group: Any
+    size: int
+    model: BrianModel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Built:
     """The Brian2 objects that are run and read.
 
     Attributes:
         network: everything that runs, and nothing else.
-        spike_monitors: by spiking population.
+        populations: by name.
+        spike_monitors: by name of the spiking population.
         readout_monitor: potentials of the readout population after each step's propagation.
     """
 
     network: Any
+    populations: dict[str, Target]
     spike_monitors: dict[str, Any]
     readout_monitor: Any
 
 
 def build(grid: GridNetwork, inputs: Mapping[str, SpikeTrains], layout: Layout) -> Built:
-    """Build the Network; on the active device.
+    """Build the Network on the active device; every object runs on one clock and resolves names in no namespace.
 
     Args:
         grid: the network on its grid.
@@ -41,33 +52,49 @@ def build(grid: GridNetwork, inputs: Mapping[str, SpikeTrains], layout: Layout) 
         layout: where each sample runs.
     """
     clock = brian2.Clock(dt=grid.step_ms * brian2.ms)
-    sources: dict[str, Source] = {name: build_source(name, trains, layout, clock) for name, trains in inputs.items()}
-    models = {g.population.name: brian_model(g) for g in grid.populations}
-    groups = {g.population.name: _group(g, models[g.population.name], layout, clock) for g in grid.populations}
-    synapses = []
-    for projection in grid.projections:
-        edges = projection.projection
-        model, target = models[edges.target], groups[edges.target]
-        if edges.source in sources:
-            source = sources[edges.source]
-        else:
-            source = Source(groups[edges.source], grid.spec.sizes[edges.source], bits=1)
-        if edges.weight.size:
-            synapses.append(_synapses(projection, source, target, grid.spec.sizes[edges.target], model, layout, clock))
+    # Numbered, because Brian2 makes further names out of these, which must not meet another population's.
+    sources = {
+        name: build_source(f"input_{order}_{name}", trains, layout, clock)
+        for order, (name, trains) in enumerate(inputs.items())
+    }
+    targets = {
+        g.population.name: _population(f"population_{order}_{g.population.name}", g, layout, clock)
+        for order, g in enumerate(grid.populations)
+    }
+    sources |= {name: Source(targets[name].group, targets[name].size, bits=1) for name in grid.spec.spiking_populations}
+    synapses = [
+        _synapses(
+            f"synapses_{order}",
+            projection,
+            sources[projection.projection.source],
+            targets[projection.projection.target],
+            layout.lanes,
+            clock,
+        )
+        for order, projection in enumerate(grid.projections)
+        if projection.projection.weight.size
+    ]
     monitors = {
-        name: brian2.SpikeMonitor(groups[name], name=f"{name}_spikes") for name in grid.spec.spiking_populations
+        name: brian2.SpikeMonitor(targets[name].group, name=f"{targets[name].group.name}_spikes")
+        for name in grid.spec.spiking_populations
     }
     readout = brian2.StateMonitor(
-        groups[grid.spec.readout.population], "u", record=True, clock=clock, when="after_groups", name="readout_trace"
+        targets[grid.spec.readout.population].group,
+        "u",
+        record=True,
+        clock=clock,
+        when="after_groups",
+        name="readout_trace",
     )
-    objects = [source.group for source in sources.values()]
-    network = brian2.Network(*objects, *groups.values(), *synapses, *monitors.values(), readout)
-    return Built(network, monitors, readout)
+    groups = [sources[name].group for name in inputs] + [target.group for target in targets.values()]
+    return Built(brian2.Network(groups, synapses, monitors, readout), targets, monitors, readout)
 
 
-def _group(grid: GridPopulation, model: BrianModel, layout: Layout, clock: Any) -> Any:
+def _population(name: str, grid: GridPopulation, layout: Layout, clock: Any) -> Target:
+    model = brian_model(grid)
     threshold = model.threshold
     if threshold is not None and layout.rounds > 1:
+        # Nothing may fire between two samples.
         threshold += f" and t_in_timesteps % {layout.period_steps} < {layout.active_steps}"
     group = brian2.NeuronGroup(
         layout.lanes * grid.population.size,
@@ -78,47 +105,44 @@ def _group(grid: GridPopulation, model: BrianModel, layout: Layout, clock: Any) 
         refractory=model.refractory_steps * clock.dt if model.refractory_steps else False,
         clock=clock,
         namespace={},
-        name=grid.population.name,
+        name=name,
     )
-    for name, values in model.constants.items():
-        unit = brian2.second if name.startswith("tau_") else 1
-        setattr(group, name, np.tile(values, layout.lanes) * unit)
-    group.run_regularly(model.deliver, clock=clock, when="after_synapses", name=f"{grid.population.name}_deliver")
+    for constant, values in model.constants.items():
+        unit = brian2.second if constant.startswith("tau_") else 1
+        setattr(group, constant, np.tile(values, layout.lanes) * unit)
+    group.run_regularly(model.deliver, clock=clock, when="after_synapses", name=f"{name}_deliver")
     if layout.rounds > 1:
+        # A state that is not finite stays so, which is found at the end of the run.
         keep = f"_keep = int(t_in_timesteps % {layout.period_steps} != 0)\n"
-        code = keep + "\n".join(f"{name} = {name} * _keep" for name in model.state)
-        group.run_regularly(code, clock=clock, when="before_groups", name=f"{grid.population.name}_start")
-    return group
+        code = keep + "\n".join(f"{variable} = {variable} * _keep" for variable in model.state)
+        group.run_regularly(code, clock=clock, when="before_groups", name=f"{name}_start")
+    return Target(group, grid.population.size, model)
 
 
-def _synapses(
-    grid: GridProjection, source: Source, target: Any, target_size: int, model: BrianModel, layout: Layout, clock: Any
-) -> Any:
-    edges = grid.projection
-    on_pre = {"pre": model.on_pre} | ({} if model.off_pre is None else {"off": model.off_pre})
+def _synapses(name: str, grid: GridProjection, source: Source, target: Target, lanes: int, clock: Any) -> Any:
+    """One projection: its edges once per lane and per bit of the source."""
+    edges, model = grid.projection, target.model
+    pathways = {"pre": model.on_pre} | ({} if model.off_pre is None else {"off": model.off_pre})
     synapses = brian2.Synapses(
         source.group,
-        target,
+        target.group,
         "weight : 1 (constant)",
-        on_pre=on_pre,
-        namespace={},
+        on_pre=pathways,
         clock=clock,
-        name=f"{edges.source}_to_{edges.target}",
+        namespace={},
+        name=name,
     )
-    lane, first, bit = source.copies(layout.lanes)
-    synapses.connect(
-        i=_tiled(first, edges.source_index.astype(np.int64)),
-        j=_tiled(lane * target_size, edges.target_index.astype(np.int64)),
-    )
-    weights: FloatArray = (2.0**bit[:, None] * edges.weight).ravel()
-    synapses.weight = weights
-    delay = np.tile(grid.delay_steps, lane.size)
-    synapses.pre.delay = delay * clock.dt
+    lane, first, bit = source.copies(lanes)
+    synapses.connect(i=_repeated(first, edges.source_index), j=_repeated(lane * target.size, edges.target_index))
+    weight: FloatArray = 2.0 ** bit[:, None] * edges.weight
+    synapses.weight = weight.ravel()
+    delay_steps = np.tile(grid.delay_steps, lane.size)
+    synapses.pre.delay = delay_steps * clock.dt
     if model.off_pre is not None:
-        synapses.off.delay = (delay + model.off_steps) * clock.dt
+        synapses.off.delay = (delay_steps + model.off_steps) * clock.dt
     return synapses
 
 
-def _tiled(first: IntArray, index: IntArray) -> IntArray:
-    """`index` once per copy, each moved by that copy's first neuron."""
-    return (first[:, None] + index).ravel()
+def _repeated(first: IntArray, index: np.ndarray) -> IntArray:
+    """`index` once per copy, moved by that copy's first neuron."""
+    return (first[:, None] + index.astype(np.int64)).ravel()

@@ -8,18 +8,23 @@ import numpy as np
 
 from spikebridge.bridge.arrays import IntArray
 from spikebridge.bridge.discretise import GridNetwork
+from spikebridge.bridge.errors import SpecError
+
+MIB = 2**20
+MAX_STEPS = 2**31 - 1
+"""Brian2's spike generators count steps in int32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Sample s runs in lane s % lanes and round s // lanes; all on one clock.
+    """Sample s runs in lane s % lanes and round s // lanes, all on one clock.
 
     Attributes:
         lanes: copies of the network side by side.
         rounds: samples each lane runs one after another.
         active_steps: steps of a sample.
-        gap_steps: silent steps after each sample, in which spikes still in flight arrive and no neuron may fire, long
-            enough for the last delay, pulse and refractory period to end. The state is set to 0 after the gap.
+        gap_steps: steps after each sample in which no neuron fires and spikes still in flight arrive, enough for the
+            last delay, pulse and refractory period to end; the state is set to 0 after it.
     """
 
     lanes: int
@@ -46,27 +51,34 @@ class Layout:
         return sample // self.lanes * self.period_steps
 
     def sample(self, lane: IntArray, step: IntArray) -> IntArray:
-        """The sample that a lane is running in a step of its active part."""
+        """The sample that each lane runs in each step."""
         return step // self.period_steps * self.lanes + lane
 
 
+def gap_steps(network: GridNetwork) -> int:
+    """How long what a sample started can last: a spike of its last step arrives, its pulse ends, and one step more."""
+    tail = max(max(grid.pulse_steps, grid.refractory_steps) for grid in network.populations)
+    return network.max_delay_steps + tail + 1
+
+
 def plan_layout(network: GridNetwork, samples: int, lanes: int) -> Layout:
-    """The layout of `samples` samples in at most `lanes` lanes."""
+    """The layout of `samples` samples, at least one, in at most `lanes` lanes."""
     lanes = min(lanes, samples)
-    tail = max((max(grid.pulse_steps, grid.refractory_steps) for grid in network.populations), default=0)
-    return Layout(
-        lanes=lanes,
-        rounds=-(-samples // lanes),
-        active_steps=network.n_steps,
-        # A spike of the last active step is delivered max_delay_steps later and its pulse ends pulse_steps after that;
-        # one step more so that the last effect is over before the state is set to 0.
-        gap_steps=network.max_delay_steps + tail + 1,
-    )
+    return Layout(lanes, -(-samples // lanes), network.n_steps, gap_steps(network))
 
 
-def batches(network: GridNetwork, samples: int, classes: int, lanes: int, limit_mib: int) -> list[IntArray]:
-    """Samples of each Network, so that the readout traces of one stay within the limit (but at least one per lane)."""
-    per_sample = 8 * network.n_steps * classes
-    size = max(limit_mib * 2**20 // per_sample, 1)
-    size = max(size // lanes * lanes, min(lanes, samples))
-    return np.split(np.arange(samples), range(size, samples, size))
+def batches(network: GridNetwork, samples: int, lanes: int, limit_mib: int) -> list[IntArray]:
+    """The samples of each Network, so that the readout traces of one stay within the limit, but at least one per lane.
+
+    Raises:
+        SpecError: there are no samples, or one is too long for Brian2.
+    """
+    if samples < 1:
+        raise SpecError("there are no samples to simulate")
+    period = network.n_steps + gap_steps(network)
+    if period > MAX_STEPS:
+        raise SpecError(f"a sample of {period} steps is too long; Brian2 counts to {MAX_STEPS}: use a coarser step")
+    per_sample = 8 * period * network.spec.sizes[network.spec.readout.population]
+    rounds = min(limit_mib * MIB // (per_sample * lanes), MAX_STEPS // period)
+    size = max(rounds, 1) * lanes
+    return np.split(np.arange(samples, dtype=np.int64), range(size, samples, size))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import brian2
 import numpy as np
 from tqdm import tqdm
 
-from spikebridge.bridge.arrays import FloatArray, IntArray
+from spikebridge.bridge.arrays import FloatArray
 from spikebridge.bridge.decoding import decode
 from spikebridge.bridge.discretise import GridNetwork, discretise
 from spikebridge.bridge.errors import SpecError
@@ -19,16 +20,17 @@ from spikebridge.bridge.recording import Recording, Trials
 from spikebridge.bridge.reference import check_inputs
 from spikebridge.bridge.replay import replay_inputs, replay_network
 from spikebridge.bridge.spec import NetworkSpec
-from spikebridge.bridge.spikes import SpikeTrains, bin_events
+from spikebridge.bridge.spikes import CropReport, SpikeTrains, bin_events
 from spikebridge.sim.backends import backend
-from spikebridge.sim.build import Built, build
-from spikebridge.sim.layout import Layout, batches, plan_layout
+from spikebridge.sim.build import build
+from spikebridge.sim.layout import batches, plan_layout
 from spikebridge.sim.options import SimulationOptions
+from spikebridge.sim.read import read_readout, read_spikes, require_finite
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Simulated:
-    """Spikes by population, and scores and readout traces of the same samples."""
+    """Spikes by population, scores (S, C) and readout traces (S, T, C) of the same samples; traces may be dropped."""
 
     spikes: dict[str, SpikeTrains]
     scores: FloatArray
@@ -53,18 +55,20 @@ def simulate(
         trials: inputs and labels.
         step_ms: time step.
         options: back end and batching.
-        progress: show a progress bar.
+        progress: show a progress bar, if standard error is a terminal.
+
+    Returns:
+        The recording, with readout traces if the step is that of the training or `options.keep_readout` is set.
 
     Raises:
-        SpecError: the step does not fit, the inputs are not the network's, or the result is not finite.
+        SpecError: the step does not fit, the inputs are not the network's, a compiler is missing, or the result is not
+            finite.
     """
     options = options or SimulationOptions()
     grid = discretise(spec, step_ms)
-    if len(spec.inputs) != 1:
-        raise SpecError(f"trials drive one input, the network has {[node.name for node in spec.inputs]}")
-    inputs, crop = bin_events(trials.events, step_ms, grid.n_steps)
-    done = run_network(grid, {spec.inputs[0].name: inputs}, options, progress=progress)
-    return _recording(spec, grid, trials, done, options, {"replay": "no", "crop": str(crop)})
+    inputs, crop = _binned(spec, trials, grid)
+    done = run_network(grid, inputs, options, progress=progress)
+    return _recording(spec, grid, trials, done, options, crop, replay="no")
 
 
 def simulate_replay(
@@ -76,18 +80,22 @@ def simulate_replay(
 ) -> Recording:
     """Rung 2 of the parity ladder: each population alone, driven by the spikes that `reference` recorded.
 
+    Args:
+        spec: the original network.
+        reference: what another executor did with it; the replay runs on the same grid.
+        options: back end and batching.
+        progress: show a progress bar, if standard error is a terminal.
+
     Raises:
-        SpecError: the recording is of another network, or lacks a population.
+        SpecError: as `simulate`; or the recording is of another network, or lacks a population.
     """
     options = options or SimulationOptions()
     if reference.network_sha256 != network_sha256(spec):
         raise SpecError("cannot replay: the recording is of another network; record the network that is simulated")
-    original = discretise(spec, reference.step_ms)
-    inputs, crop = bin_events(reference.trials.events, reference.step_ms, original.n_steps)
+    inputs, crop = _binned(spec, reference.trials, discretise(spec, reference.step_ms))
     grid = discretise(replay_network(spec), reference.step_ms)
-    played = replay_inputs(spec, {spec.inputs[0].name: inputs}, reference.spikes)
-    done = run_network(grid, played, options, progress=progress)
-    return _recording(spec, grid, reference.trials, done, options, {"replay": "yes", "crop": str(crop)})
+    done = run_network(grid, replay_inputs(spec, inputs, reference.spikes), options, progress=progress)
+    return _recording(spec, grid, reference.trials, done, options, crop, replay=f"spikes of {reference.executor}")
 
 
 def run_network(
@@ -95,79 +103,63 @@ def run_network(
 ) -> Simulated:
     """Run a network on its grid in batches of samples, each batch one Brian2 Network.
 
+    Args:
+        grid: the network on its grid.
+        inputs: one entry per input of the network, on the same grid.
+        options: back end and batching.
+        progress: show a progress bar, if standard error is a terminal.
+
     Raises:
-        SpecError: inputs are not the network's, or the result is not finite.
+        SpecError: inputs are not the network's, a compiler is missing, or the result is not finite.
     """
     check_inputs(grid, inputs)
-    spec = grid.spec
     samples = next(iter(inputs.values())).n_samples
-    classes = spec.population(spec.readout.population).size
+    planned = batches(grid, samples, options.effective_lanes, options.readout_limit_mib)
+    keep = options.keep_readout or grid.step_ms == grid.spec.training_step_ms
+    title = f"Brian2 {options.backend}, {grid.step_ms:g} ms"
     parts: list[Simulated] = []
-    planned = batches(grid, samples, classes, options.effective_lanes, options.readout_limit_mib)
-    title = f"Brian2 ({options.backend}, {grid.step_ms:g} ms)"
-    keep = options.keep_readout or grid.step_ms == spec.training_step_ms
-    with tqdm(total=samples, desc=title, unit="sample", disable=not progress) as bar:
+    done = 0
+    with tqdm(total=samples, desc=title, unit="sample", disable=None if progress else True) as bar:
         for picked in planned:
-            part = _run_batch(grid, {name: trains.select(picked) for name, trains in inputs.items()}, options)
+
+            def show(share: float, picked_size: int = picked.size) -> None:
+                bar.update(done + int(share * picked_size) - bar.n)
+
+            part = _run_batch(grid, {name: trains.select(picked) for name, trains in inputs.items()}, options, show)
             parts.append(part if keep else Simulated(part.spikes, part.scores, None))
-            bar.update(picked.size)
+            done += picked.size
+            gc.collect()  # Brian2's objects refer to each other in cycles, and a batch of them can be large
     return Simulated(
-        spikes={name: _joined([part.spikes[name] for part in parts]) for name in spec.spiking_populations},
+        spikes={name: _joined([part.spikes[name] for part in parts]) for name in grid.spec.spiking_populations},
         scores=np.concatenate([part.scores for part in parts]),
         readout=np.concatenate([part.readout for part in parts if part.readout is not None]) if keep else None,
     )
 
 
-def _run_batch(grid: GridNetwork, inputs: dict[str, SpikeTrains], options: SimulationOptions) -> Simulated:
+def _run_batch(
+    grid: GridNetwork, inputs: dict[str, SpikeTrains], options: SimulationOptions, show: Callable[[float], None]
+) -> Simulated:
     samples = next(iter(inputs.values())).n_samples
     layout = plan_layout(grid, samples, options.effective_lanes)
     with backend(options) as run:
         built = build(grid, inputs, layout)
-        run(built, layout.total_steps, grid.step_ms * brian2.ms)
-        spikes = {name: _spikes(name, built, grid, layout, samples) for name in grid.spec.spiking_populations}
-        readout = _readout(built, grid, layout, samples)
-    if not np.isfinite(readout).all():
-        sample = int(np.argmax(~np.isfinite(readout).all(axis=(1, 2))))
-        raise SpecError(f"the readout is not finite in sample {sample} of this batch: the network's parameters diverge")
-    scores = decode(
-        readout, grid.spec.readout.decoding, step_ms=grid.step_ms, training_step_ms=grid.spec.training_step_ms
-    )
-    return Simulated(spikes, scores, readout)
+        run(built.network, layout.total_steps * grid.step_ms * brian2.ms, show)
+        require_finite(built, layout)
+        spikes = {name: read_spikes(name, built, grid, layout, samples) for name in grid.spec.spiking_populations}
+        readout = read_readout(built, grid, layout, samples)
+    rule, training_step_ms = grid.spec.readout.decoding, grid.spec.training_step_ms
+    return Simulated(spikes, decode(readout, rule, step_ms=grid.step_ms, training_step_ms=training_step_ms), readout)
 
 
-def _spikes(name: str, built: Built, grid: GridNetwork, layout: Layout, samples: int) -> SpikeTrains:
-    monitor = built.spike_monitors[name]
-    size = grid.spec.sizes[name]
-    step = np.round(np.asarray(monitor.t / (grid.step_ms * brian2.ms))).astype(np.int64)
-    lane, neuron = np.divmod(np.asarray(monitor.i[:], dtype=np.int64), size)
-    sample = layout.sample(lane, step)
-    inside = sample < samples  # lanes without a sample in the last round have no input, but may have a bias
-    sample, step, neuron = sample[inside], step[inside] % layout.period_steps, neuron[inside]
-    order = np.argsort(sample, kind="stable")
-    offsets = np.zeros(samples + 1, dtype=np.int64)
-    np.cumsum(np.bincount(sample, minlength=samples), out=offsets[1:])
-    return SpikeTrains(
-        step[order].astype(np.int32),
-        neuron[order].astype(np.int32),
-        offsets,
-        grid.n_steps,
-        size,
-        grid.step_ms,
-    )
-
-
-def _readout(built: Built, grid: GridNetwork, layout: Layout, samples: int) -> FloatArray:
-    """Potentials (samples, steps, classes) from the trace (lanes * classes, total steps)."""
-    trace = np.asarray(built.readout_monitor.u[:])
-    traces = trace.reshape(layout.lanes, -1, trace.shape[1])
-    readout = np.empty((samples, grid.n_steps, traces.shape[1]))
-    every: IntArray = np.arange(samples)
-    for sample, lane, start in zip(every, layout.lane(every), layout.start_step(every), strict=True):
-        readout[sample] = traces[lane, :, start : start + grid.n_steps].T
-    return readout
+def _binned(spec: NetworkSpec, trials: Trials, grid: GridNetwork) -> tuple[dict[str, SpikeTrains], CropReport]:
+    if len(spec.inputs) != 1:
+        raise SpecError(f"trials drive one input, but the network has {[node.name for node in spec.inputs]}")
+    trains, crop = bin_events(trials.events, grid.step_ms, grid.n_steps)
+    return {spec.inputs[0].name: trains}, crop
 
 
 def _joined(parts: list[SpikeTrains]) -> SpikeTrains:
+    """The samples of all parts, in order."""
     first = parts[0]
     lengths = np.concatenate([np.diff(part.offsets) for part in parts])
     return SpikeTrains(
@@ -186,7 +178,9 @@ def _recording(
     trials: Trials,
     done: Simulated,
     options: SimulationOptions,
-    extra: Mapping[str, str],
+    crop: CropReport,
+    *,
+    replay: str,
 ) -> Recording:
     return Recording(
         executor=f"brian2-{options.backend}",
@@ -200,7 +194,9 @@ def _recording(
         provenance={
             **versions("brian2"),
             **{f"simulation.{key}": str(value) for key, value in asdict(options).items()},
+            "simulation.lanes_used": str(min(options.effective_lanes, trials.n_samples)),
             "roundings": "; ".join(grid.roundings) or "none",
-            **extra,
+            "replay": replay,
+            "crop": str(crop),
         },
     )

@@ -35,7 +35,7 @@ def build_source(name: str, trains: SpikeTrains, layout: Layout, clock: Any) -> 
     """The spike generator of one input.
 
     Args:
-        name: of the input.
+        name: of the Brian2 object.
         trains: what it plays, one entry per spike, repeated entries being counts.
         layout: where each sample runs.
         clock: the clock of the whole network.
@@ -61,6 +61,6 @@ def build_source(name: str, trains: SpikeTrains, layout: Layout, clock: Any) -> 
         when[order] * clock.dt,
         clock=clock,
         sorted=True,
-        name=f"{name}_source",
+        name=name,
     )
     return Source(group, size, bits)

@@ -1,0 +1,61 @@
+"""From what Brian2 monitored to spikes and readout potentials per sample."""
+
+from __future__ import annotations
+
+import brian2
+import numpy as np
+
+from spikebridge.bridge.arrays import FloatArray
+from spikebridge.bridge.discretise import GridNetwork
+from spikebridge.bridge.errors import SpecError
+from spikebridge.bridge.spikes import SpikeTrains
+from spikebridge.sim.build import Built
+from spikebridge.sim.layout import Layout
+
+
+def require_finite(built: Built, layout: Layout) -> None:
+    """Refuse a run in which a state variable is NaN or infinite at the end; such a neuron just never spikes.
+
+    Raises:
+        SpecError: naming population, variable and neuron.
+    """
+    for name, target in built.populations.items():
+        for variable in target.model.state:
+            bad = ~np.isfinite(np.asarray(getattr(target.group, variable)[:]))
+            if bad.any():
+                neurons = np.unique(np.flatnonzero(bad) % target.size)
+                raise SpecError(
+                    f"the simulation diverged: {variable} of {neurons.size} of {target.size} neurons of {name!r} is not "
+                    f"finite at the end of {layout.rounds} samples, first of neuron {neurons[0]}; look at its weights"
+                )
+
+
+def read_spikes(name: str, built: Built, grid: GridNetwork, layout: Layout, samples: int) -> SpikeTrains:
+    """The spikes of one population, by sample and step of the sample."""
+    monitor, size = built.spike_monitors[name], built.populations[name].size
+    step = np.round(np.asarray(monitor.t / (grid.step_ms * brian2.ms))).astype(np.int64)
+    lane, neuron = np.divmod(np.asarray(monitor.i[:], dtype=np.int64), size)
+    sample = layout.sample(lane, step)
+    taken = np.flatnonzero(sample < samples)  # in the last round some lanes run without a sample
+    taken = taken[np.argsort(sample[taken], kind="stable")]
+    offsets = np.zeros(samples + 1, dtype=np.int64)
+    np.cumsum(np.bincount(sample[taken], minlength=samples), out=offsets[1:])
+    return SpikeTrains(
+        (step[taken] % layout.period_steps).astype(np.int32),
+        neuron[taken].astype(np.int32),
+        offsets,
+        grid.n_steps,
+        size,
+        grid.step_ms,
+    )
+
+
+def read_readout(built: Built, grid: GridNetwork, layout: Layout, samples: int) -> FloatArray:
+    """Potentials (samples, steps, classes) of the readout after each step's propagation."""
+    trace = np.asarray(built.readout_monitor.u[:])  # (lanes * classes, total steps)
+    traces = trace.reshape(layout.lanes, -1, trace.shape[1])
+    readout = np.empty((samples, grid.n_steps, traces.shape[1]))
+    every = np.arange(samples, dtype=np.int64)
+    for sample, lane, start in zip(every, layout.lane(every), layout.start_step(every), strict=True):
+        readout[sample] = traces[lane, :, start : start + grid.n_steps].T
+    return readout

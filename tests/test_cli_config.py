@@ -1,0 +1,94 @@
+"""Configuration files: what is accepted, and what an error says."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from spikebridge.bridge.errors import ConfigError
+from spikebridge.cli.config import builtin_configs, load_config, save_config, valid_keys
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_file_states_only_what_differs(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path / "a.toml", "seed = 3\n[network]\nhidden = [10]\n[data]\nstep_ms = 5\n"))
+    assert config.training.seed == 3
+    assert config.training.network.hidden == (10,)
+    assert config.training.data.step_ms == 5.0
+    assert config.training.network.recurrent is True
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[network]\nhiden = [10]\n", r"unknown key 'network\.hiden'; did you mean 'network\.hidden'\?"),
+        ("[netwrok]\nhidden = [10]\n", r"unknown key 'netwrok'; did you mean 'network'\?"),
+        ("[network]\nepochs = 10\n", r"unknown key 'network\.epochs'; did you mean 'optimiser\.epochs'\?"),
+        ("max_delay = 10\n", r"unknown key 'max_delay'; did you mean 'network\.max_delay_ms'\?"),
+        ("zzz = 1\n", r"unknown key 'zzz'; tables are \["),
+        ("[network]\nhidden = 'many'\n", r"network\.hidden: .*got 'many'"),
+        ("[network]\nrecurrent = 1\n", r"network\.recurrent: .*boolean.*got 1"),
+        ("[optimiser]\nepochs = 2.5\n", r"optimiser\.epochs: .*integer.*got 2\.5"),
+        ("[optimiser]\nepochs = 0\n", r"optimiser\.epochs: .*greater than or equal to 1"),
+        ("[network]\nsynapse = 'alpha'\n", r"network\.synapse: .*'delta', 'pulse' or 'exponential'.*got 'alpha'"),
+        ("[neuron]\ntau_membrane_ms = [50, 20]\n", r"neuron: tau_membrane_ms is \[50\.0, 20\.0\]; write the lower bound"),
+        ("[network]\nmax_delay_ms = 25\n", r"max_delay_ms of 25\.0 ms is no multiple of step_ms"),
+        ("[simulation]\nbackend = 'gpu'\n", r"simulation\.backend: .*'numpy'"),
+        ("[simulation]\nlane = 3\n", r"unknown key 'simulation\.lane'; did you mean 'simulation\.lanes'\?"),
+        ("[stages]\nfiner_steps_ms = [0]\n", r"stages\.finer_steps_ms\.0: .*greater than 0"),
+        ("seed = \n", "no valid TOML"),
+    ],
+)
+def test_errors_name_the_key_and_the_nearest_valid_one(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_config(write(tmp_path / "a.toml", text))
+
+
+def test_overrides_replace_values_and_are_checked_like_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.toml", "[network]\nhidden = [10]\n")
+    config = load_config(path, ["network.hidden=[3, 4]", "seed=7", "neuron.reset=to_value", "data.step_ms=5"])
+    assert config.training.network.hidden == (3, 4)
+    assert config.training.seed == 7
+    assert config.training.neuron.reset == "to_value"
+    for wrong, said in (
+        ("network.hiden=[3]", "did you mean 'network.hidden'"),
+        ("epochs", "write section.key=value"),
+        ("seed.a=1", "unknown|integer"),
+        ("optimiser.epochs=many", "integer"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            load_config(path, [wrong])
+
+
+def test_the_saved_configuration_is_the_same_configuration(tmp_path: Path) -> None:
+    config = load_config("demo", ["neuron.refractory_ms=20", "simulation.lanes=3", "data.validation_speakers=[1, 2]"])
+    save_config(config, tmp_path / "resolved.toml")
+    assert load_config(str(tmp_path / "resolved.toml")) == config
+    default = load_config("demo")  # None, which TOML cannot write
+    save_config(default, tmp_path / "default.toml")
+    assert load_config(str(tmp_path / "default.toml")) == default
+
+
+def test_a_missing_file_lists_the_built_in_ones() -> None:
+    with pytest.raises(ConfigError, match=r"no configuration file 'nowhere'; built-in ones are \['demo'\]"):
+        load_config("nowhere")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.name)
+def test_every_example_is_valid_and_states_no_default(path: Path) -> None:
+    load_config(str(path))
+    keys = set(valid_keys())
+    for table, values in tomllib.loads(path.read_text()).items():
+        for key in values if isinstance(values, dict) else []:
+            assert f"{table}.{key}" in keys
+
+
+def test_every_built_in_configuration_is_valid() -> None:
+    assert builtin_configs()
+    for name in builtin_configs():
+        load_config(name)
