@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 TIMES: tuple[list[float], ...] = ([0.0, 0.25, 0.5], [], [0.125, 1.5])
 UNITS: tuple[list[int], ...] = ([0, 699, 3], [], [5, 5])
@@ -57,3 +59,11 @@ def truncate(path: Path, share: float) -> Path:
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     return path
+
+
+def spoken_digits_folder() -> Path:
+    """Where the spoken digits are; skips the test, saying how to provide them, where they are not."""
+    folder = Path(os.environ.get("SPIKEBRIDGE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no spoken digits at {folder}; set SPIKEBRIDGE_DATA to the folder of fsdd_train.h5")
+    return folder

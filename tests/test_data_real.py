@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+
 import time
 from pathlib import Path
 
@@ -10,45 +10,45 @@ import h5py
 import numpy as np
 import pytest
 
+from data_files import spoken_digits_folder
 from spikebridge.bridge.spikes import bin_events
 from spikebridge.training.data.labelled import LabelledEvents
 from spikebridge.training.data.pooling import pool_channels
 from spikebridge.training.data.shd import read_shd
 from spikebridge.training.data.split import split_validation
 
-FOLDER = Path(os.environ.get("SPIKEBRIDGE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
-pytestmark = pytest.mark.skipif(
-    not FOLDER.is_dir(), reason=f"no spoken digits at {FOLDER}; set SPIKEBRIDGE_DATA to the folder of fsdd_train.h5"
-)
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    return spoken_digits_folder()
 
 
 @pytest.fixture(scope="module")
-def test_set() -> LabelledEvents:
-    return read_shd(FOLDER / "fsdd_test.h5")
+def test_set(folder: Path) -> LabelledEvents:
+    return read_shd(folder / "fsdd_test.h5")
 
 
-def test_checksum_is_the_published_one(test_set: LabelledEvents) -> None:
-    published = (FOLDER / "SHA256SUMS").read_text().split()
+def test_checksum_is_the_published_one(folder: Path, test_set: LabelledEvents) -> None:
+    published = (folder / "SHA256SUMS").read_text().split()
     assert published[published.index("fsdd_test.h5") - 1] == test_set.source_sha256
 
 
-def test_every_sample_is_the_file_s(test_set: LabelledEvents) -> None:
+def test_every_sample_is_the_file_s(folder: Path, test_set: LabelledEvents) -> None:
     assert test_set.n_samples == 700
     assert test_set.n_classes == 10
     assert test_set.class_names[7] == "seven"
     counts = np.diff(test_set.events.offsets)
     assert (counts.min(), counts.max(), round(counts.mean())) == (2071, 8744, 4969)
-    with h5py.File(FOLDER / "fsdd_test.h5") as file:
+    with h5py.File(folder / "fsdd_test.h5") as file:
         for sample in (0, 350, 699):
             part = slice(*test_set.events.offsets[sample : sample + 2])
             np.testing.assert_array_equal(test_set.events.time_s[part], file["spikes/times"][sample])
             np.testing.assert_array_equal(test_set.events.channel[part], file["spikes/units"][sample])
 
 
-def test_training_set_is_read_and_split_by_speaker_in_seconds() -> None:
+def test_training_set_is_read_and_split_by_speaker_in_seconds(folder: Path) -> None:
     start = time.perf_counter()
-    data = read_shd(FOLDER / "fsdd_train.h5")
+    data = read_shd(folder / "fsdd_train.h5")
     split = split_validation(data, fraction=0.2, seed=0)
     assert time.perf_counter() - start < 5.0
     assert (split.method, split.train.size, split.validation.size) == ("speaker", 1350, 450)

@@ -66,7 +66,8 @@ def run_batch(network: GridNetwork, inputs: dict[str, Tensor]) -> tuple[dict[str
                 continue
             source = projection.projection.source
             if source == name:
-                recurrent = weights_per_delay(projection, size, size)
+                for delay, weight in weights_per_delay(projection, size, size).items():
+                    recurrent[delay] = recurrent.get(delay, 0) + weight
             elif source in emitted:
                 arrivals += _delayed(
                     emitted[source], weights_per_delay(projection, emitted[source].shape[2], size), size
