@@ -2,9 +2,9 @@
 
     python benchmarks/accuracy.py --data DATA [--out runs/digits] [--config examples/spoken_digits.toml] [--seeds 5]
 
-Every seed has its own held-out speaker; network and machines are fitted on the same samples, choose their epoch or their
-penalty on the same held-out ones, and read the test set once. `seen` are test samples of speakers that were fitted on.
-Trainings found in --out are used, so the benchmark can follow a run. Results are appended to RESULTS.md beside it.
+Every seed has its own held-out speaker. Network and machines are fitted on the same samples, choose their epoch or
+their penalty on the same held-out ones, and read the test set once. `seen` are test samples of speakers that were fitted
+on. Trainings found in --out are used, so the benchmark can follow a run. Results are appended to RESULTS.md beside it.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from common import append_results
 from sklearn.svm import SVC
+
 from spikebridge.bridge.recording import Trials
 from spikebridge.bridge.recording_file import load_recording
 from spikebridge.bridge.spikes import Events, bin_events
@@ -21,8 +22,8 @@ from spikebridge.cli.config import load_config
 from spikebridge.cli.stages import REFERENCE, seeds_and_folders, train
 from spikebridge.training.config import DataConfig
 from spikebridge.training.data.labelled import LabelledEvents
-from spikebridge.training.dataset import read_events
 from spikebridge.training.data.split import split_validation
+from spikebridge.training.dataset import read_events
 
 GROUPS = ("all", "seen", "unseen")
 PENALTIES = (1.0, 10.0, 100.0)
@@ -46,7 +47,9 @@ def relative(events: Events, config: DataConfig) -> np.ndarray:
     return np.sqrt(features.reshape(events.n_samples, -1))
 
 
-def machine(features: object, fitted: LabelledEvents, test: LabelledEvents, config: DataConfig, seed: int) -> np.ndarray:
+def machine(
+    features: object, fitted: LabelledEvents, test: LabelledEvents, config: DataConfig, seed: int
+) -> np.ndarray:
     """Which test samples an RBF machine decides right; its penalty is chosen on the held-out speaker."""
     assert callable(features)
     split = split_validation(fitted, fraction=config.validation_share, seed=seed)
@@ -71,7 +74,11 @@ def main() -> None:
     config = load_config(options.config, [f"realisations={options.seeds}"])
     data = config.training.data
     fitted, test = read_events(data, options.data)
-    found: dict[str, list[list[float]]] = {"spiking network": [], "SVM, binned counts": [], "SVM, relative time bins": []}
+    found: dict[str, list[list[float]]] = {
+        "spiking network": [],
+        "SVM, binned counts": [],
+        "SVM, relative time bins": [],
+    }
     rates: list[float] = []
     for seed, folder in seeds_and_folders(config, options.out):
         if not (folder / REFERENCE).exists():
@@ -91,7 +98,9 @@ def main() -> None:
         cells = [f"{m:.3f} ± {d:.3f}" for m, d in zip(mean, deviation, strict=True)]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines.append("")
-    lines.append(f"Mean rate of hidden neurons {np.mean(rates):.2f} Hz. Mean ± standard deviation over {options.seeds} seeds.")
+    lines.append(
+        f"Mean rate of hidden neurons {np.mean(rates):.2f} Hz. Mean ± standard deviation over {options.seeds} seeds."
+    )
     append_results(
         "Accuracy on spoken digits",
         f"python benchmarks/accuracy.py --data DATA --config {options.config} --seeds {options.seeds}",

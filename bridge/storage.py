@@ -30,7 +30,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def content_sha256(group: h5py.Group) -> str:
-    """Checksum over names, types, shapes and values of everything below `group`; independent of compression."""
+    """Checksum of names, attributes, types, shapes and values of `group` and all below; compression does not matter."""
     digest = hashlib.sha256()
 
     def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -47,6 +47,7 @@ def content_sha256(group: h5py.Group) -> str:
 
     names: list[str] = []
     group.visit(names.append)
+    add("", group)
     for name in sorted(names):
         add(name, group[name])
     return digest.hexdigest()

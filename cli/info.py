@@ -42,7 +42,8 @@ def describe(path: Path) -> str:
 
 
 def _network(spec: NetworkSpec) -> Iterator[str]:
-    yield f"network {network_sha256(spec)[:16]}, trained at {spec.training_step_ms:g} ms, samples of {spec.duration_ms:g} ms"
+    grid = f"trained at {spec.training_step_ms:g} ms, samples of {spec.duration_ms:g} ms"
+    yield f"network {network_sha256(spec)[:16]}, {grid}"
     for node in spec.inputs:
         yield f"  input {node.name}: {node.size} channels"
     for population in spec.populations:

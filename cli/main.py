@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-
 from spikebridge.bridge.errors import SpikebridgeError
 from spikebridge.bridge.provenance import versions
 from spikebridge.cli import commands

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -79,16 +79,12 @@ def simulate_run(config: RunConfig, out: Path, *, progress: bool) -> None:
 
     spec, reference = load_network(out / NETWORK), load_recording(out / REFERENCE)
     options = config.simulation
-    jobs = {
-        out / GRID: lambda: simulate(
-            spec, reference.trials, step_ms=spec.training_step_ms, options=options, progress=progress
-        ),
-        out / REPLAY: lambda: simulate_replay(spec, reference, options=options, progress=progress),
+    jobs: dict[Path, Callable[[], Recording]] = {
+        out / REPLAY: partial(simulate_replay, spec, reference, options=options, progress=progress)
     }
-    for step_ms in config.stages.finer_steps_ms:
-        jobs[out / finer_name(step_ms)] = partial(
-            simulate, spec, reference.trials, step_ms=step_ms, options=options, progress=progress
-        )
+    steps_ms = {out / GRID: spec.training_step_ms} | {out / finer_name(ms): ms for ms in config.stages.finer_steps_ms}
+    for path, step_ms in steps_ms.items():
+        jobs[path] = partial(simulate, spec, reference.trials, step_ms=step_ms, options=options, progress=progress)
     wanted = {f"simulation.{key}": str(value) for key, value in asdict(options).items()} | versions("brian2")
     for path, simulation in jobs.items():
         if _is_current(path, reference, wanted):
@@ -198,5 +194,4 @@ def summarise(config: RunConfig, out: Path) -> None:
     """Mean and standard deviation over the realisations in `out`."""
     from spikebridge.validation.summary import write_summary
 
-    folders = {seed: folder for seed, folder in seeds_and_folders(config, out)}
-    write_summary(folders, out)
+    write_summary(dict(seeds_and_folders(config, out)), out)

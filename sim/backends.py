@@ -15,8 +15,8 @@ from brian2.devices.device import all_devices, get_device, reset_device, set_dev
 from spikebridge.bridge.errors import SpecError
 from spikebridge.sim.options import SimulationOptions
 
-# Brian2's default flags include -ffast-math, which reorders sums; these keep IEEE arithmetic, operation by operation, so
-# that C++, Cython and NumPy give the same bits. They cost nothing measurable.
+# Brian2's default flags include -ffast-math, which reorders sums; these keep IEEE arithmetic, operation by operation,
+# so that C++, Cython and NumPy give the same bits. They cost nothing measurable.
 STRICT_FLAGS = ["-w", "-O3", "-ffp-contract=off", "-std=c++11"]
 
 # Brian2's key of compiled Cython code ignores the flags: code compiled with others must not be found.

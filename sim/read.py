@@ -25,8 +25,8 @@ def require_finite(built: Built, layout: Layout) -> None:
             if bad.any():
                 neurons = np.unique(np.flatnonzero(bad) % target.size)
                 raise SpecError(
-                    f"the simulation diverged: {variable} of {neurons.size} of {target.size} neurons of {name!r} is not "
-                    f"finite at the end of {layout.rounds} samples, first of neuron {neurons[0]}; look at its weights"
+                    f"the simulation diverged: {variable} of {neurons.size} of {target.size} neurons of {name!r} is "
+                    f"not finite at the end of {layout.rounds} samples, first neuron {neurons[0]}; look at its weights"
                 )
 
 

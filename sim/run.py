@@ -122,8 +122,8 @@ def run_network(
     with tqdm(total=samples, desc=title, unit="sample", disable=None if progress else True) as bar:
         for picked in planned:
 
-            def show(share: float, picked_size: int = picked.size) -> None:
-                bar.update(done + int(share * picked_size) - bar.n)
+            def show(share: float, before: int = done, size: int = picked.size) -> None:
+                bar.update(before + int(share * size) - bar.n)
 
             part = _run_batch(grid, {name: trains.select(picked) for name, trains in inputs.items()}, options, show)
             parts.append(part if keep else Simulated(part.spikes, part.scores, None))

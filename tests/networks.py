@@ -37,8 +37,11 @@ def neurons(
     step_ms: float = STEP_MS,
 ) -> Population:
     """LIF neurons unless told otherwise."""
-    values = [np.full(size, value) for value in (tau_ms, tau_adaptation_ms, a, b, theta, bias)]
-    return Population(name, size, *values, reset, reset_value, refractory_steps * step_ms, spiking)
+    u, w, coupling, jump, threshold, current = (
+        np.full(size, value) for value in (tau_ms, tau_adaptation_ms, a, b, theta, bias)
+    )
+    refractory_ms = refractory_steps * step_ms
+    return Population(name, size, u, w, coupling, jump, threshold, current, reset, reset_value, refractory_ms, spiking)
 
 
 def edges(
@@ -115,9 +118,7 @@ def random_trials(spec: NetworkSpec, samples: int, seed: int = 0, rate_hz: float
     duration_s = 1.1 * spec.duration_ms / 1000.0
     per_sample = rng.poisson(rate_hz * duration_s * node.size, samples)
     offsets = np.concatenate([[0], np.cumsum(per_sample)])
-    events = Events(
-        rng.random(offsets[-1]) * duration_s, rng.integers(0, node.size, offsets[-1]), offsets, node.size
-    )
+    events = Events(rng.random(offsets[-1]) * duration_s, rng.integers(0, node.size, offsets[-1]), offsets, node.size)
     classes = spec.sizes[spec.readout.population]
     names = tuple(f"class {k}" for k in range(classes))
     return Trials(events, rng.integers(0, classes, samples), names, None, None, "random", "0" * 64)
@@ -176,10 +177,10 @@ def random_projection(
     return Projection(
         source[0],
         target[0],
-        pre,
-        post,
+        pre.astype(np.int32),
+        post.astype(np.int32),
         weight,
-        rng.integers(0, max_delay + 1, pre.size) * step_ms,
+        np.asarray(rng.integers(0, max_delay + 1, pre.size) * step_ms, dtype=np.float64),
         kind.synapse,
         kind.pulse_steps * step_ms if kind.synapse is SynapseKind.PULSE else None,
         4.0 * step_ms if kind.synapse is SynapseKind.EXPONENTIAL else None,
@@ -218,10 +219,10 @@ def random_network(
     rng = np.random.default_rng(seed)
     sources = [(f"input{k}", size) for k, size in enumerate(inputs)]
     nodes = [(f"hidden{k}", size) for k, size in enumerate(sizes or (5,) * len(kinds))]
-    populations = [
-        random_population(*node, kind, rng, step_ms) for node, kind in zip(nodes, kinds, strict=True)
+    populations = [random_population(*node, kind, rng, step_ms) for node, kind in zip(nodes, kinds, strict=True)]
+    wiring = [
+        (source, node, kind, 0.7, max_delay) for node, kind in zip(nodes, kinds, strict=True) for source in sources
     ]
-    wiring = [(source, node, kind, 0.7, max_delay) for node, kind in zip(nodes, kinds, strict=True) for source in sources]
     wiring += [(nodes[k], nodes[k + 1], kinds[k + 1], 0.7, max_delay) for k in range(len(nodes) - 1)]
     if recurrence is not None:
         wiring += [(node, node, kind, 0.3, recurrence) for node, kind in zip(nodes, kinds, strict=True)]

@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from spikebridge.bridge.errors import ConfigError
 from spikebridge.cli.config import builtin_configs, load_config, save_config, valid_keys
 
@@ -36,7 +37,10 @@ def test_a_file_states_only_what_differs(tmp_path: Path) -> None:
         ("[optimiser]\nepochs = 2.5\n", r"optimiser\.epochs: .*integer.*got 2\.5"),
         ("[optimiser]\nepochs = 0\n", r"optimiser\.epochs: .*greater than or equal to 1"),
         ("[network]\nsynapse = 'alpha'\n", r"network\.synapse: .*'delta', 'pulse' or 'exponential'.*got 'alpha'"),
-        ("[neuron]\ntau_membrane_ms = [50, 20]\n", r"neuron: tau_membrane_ms is \[50\.0, 20\.0\]; write the lower bound"),
+        (
+            "[neuron]\ntau_membrane_ms = [50, 20]\n",
+            r"neuron: tau_membrane_ms is \[50\.0, 20\.0\]; write the lower bound",
+        ),
         ("[network]\nmax_delay_ms = 25\n", r"max_delay_ms of 25\.0 ms is no multiple of step_ms"),
         ("[simulation]\nbackend = 'gpu'\n", r"simulation\.backend: .*'numpy'"),
         ("[simulation]\nlane = 3\n", r"unknown key 'simulation\.lane'; did you mean 'simulation\.lanes'\?"),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from data_files import write_shd
+
 from spikebridge.bridge.network_file import load_network, save_network
 from spikebridge.bridge.recording_file import load_recording
 from spikebridge.cli.main import main
@@ -75,7 +76,9 @@ def test_run_writes_everything_a_user_needs(run: Path) -> None:
 
 
 def test_a_second_run_computes_nothing_again(run: Path, caplog: pytest.LogCaptureFixture) -> None:
-    stamps = {name: (run / name).stat().st_mtime_ns for name in ("checkpoint.pt", "grid.h5", "replay.h5", "step_5ms.h5")}
+    stamps = {
+        name: (run / name).stat().st_mtime_ns for name in ("checkpoint.pt", "grid.h5", "replay.h5", "step_5ms.h5")
+    }
     with caplog.at_level(logging.INFO, "spikebridge"):
         assert main(["run", "demo", "--out", str(run), *SMALL]) == 0
     assert {name: (run / name).stat().st_mtime_ns for name in stamps} == stamps
@@ -97,9 +100,14 @@ def test_a_planted_fault_is_found_and_named(run: Path, tmp_path: Path, capsys: p
     delay_ms = first.delay_ms.copy()
     wrong = int(np.abs(first.weight).argmax())
     delay_ms[wrong] += 10.0
-    save_network(replace(spec, projections=(replace(first, delay_ms=delay_ms), *spec.projections[1:])), tmp_path / "n.h5")
+    save_network(
+        replace(spec, projections=(replace(first, delay_ms=delay_ms), *spec.projections[1:])), tmp_path / "n.h5"
+    )
     reference = str(run / "reference.h5")
-    assert main(["simulate", str(tmp_path / "n.h5"), "--inputs", reference, "--out", str(tmp_path / "s.h5"), "--quiet"]) == 0
+    assert (
+        main(["simulate", str(tmp_path / "n.h5"), "--inputs", reference, "--out", str(tmp_path / "s.h5"), "--quiet"])
+        == 0
+    )
     command = ["validate", str(run / "network.h5"), reference, str(tmp_path / "s.h5"), "--out", str(tmp_path)]
     assert main(command) == 4  # another network: refused unless it is meant
     assert "networks differ" in capsys.readouterr().err
@@ -120,14 +128,23 @@ def test_a_planted_fault_is_found_and_named(run: Path, tmp_path: Path, capsys: p
 def test_replay_of_a_faulty_network_is_refused(run: Path, tmp_path: Path) -> None:
     spec = load_network(run / "network.h5")
     save_network(replace(spec, metadata={"other": "yes"}), tmp_path / "n.h5")
-    command = ["simulate", str(tmp_path / "n.h5"), "--inputs", str(run / "reference.h5"), "--out", str(tmp_path / "r.h5")]
+    command = [
+        "simulate",
+        str(tmp_path / "n.h5"),
+        "--inputs",
+        str(run / "reference.h5"),
+        "--out",
+        str(tmp_path / "r.h5"),
+    ]
     assert main([*command, "--replay", "--quiet"]) == 4
     assert not (tmp_path / "r.h5").exists()
 
 
 def test_several_realisations_give_mean_and_deviation(tmp_path: Path) -> None:
     out = tmp_path / "several"
-    assert main(["run", "demo", "--out", str(out), *SMALL, "--set=realisations=2", "--set=stages.finer_steps_ms=[]"]) == 0
+    assert (
+        main(["run", "demo", "--out", str(out), *SMALL, "--set=realisations=2", "--set=stages.finer_steps_ms=[]"]) == 0
+    )
     each = [report(out / f"seed-{seed}") for seed in (0, 1)]
     summary = report(out)
     values = [numbers["accuracy"]["training"]["all"] for numbers in each]
@@ -177,7 +194,14 @@ def test_what_goes_wrong_has_a_message_and_an_exit_code(
 
 @pytest.mark.parametrize("extra", [["--step-ms", "3"], ["--samples", "1000"], ["--replay", "--step-ms", "1"]])
 def test_impossible_simulations_are_refused(run: Path, tmp_path: Path, extra: list[str]) -> None:
-    command = ["simulate", str(run / "network.h5"), "--inputs", str(run / "reference.h5"), "--out", str(tmp_path / "s.h5")]
+    command = [
+        "simulate",
+        str(run / "network.h5"),
+        "--inputs",
+        str(run / "reference.h5"),
+        "--out",
+        str(tmp_path / "s.h5"),
+    ]
     assert main([*command, *extra, "--quiet"]) == 4
     assert not (tmp_path / "s.h5").exists()
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-
 import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-
 from data_files import spoken_digits_folder
+
 from spikebridge.bridge.spikes import bin_events
 from spikebridge.training.data.labelled import LabelledEvents
 from spikebridge.training.data.pooling import pool_channels

@@ -14,6 +14,7 @@ from networks import (
     random_inputs,
     random_trials,
 )
+
 from spikebridge.bridge.discretise import GridNetwork
 from spikebridge.bridge.errors import SpecError
 from spikebridge.bridge.reference import run_reference

@@ -1,4 +1,4 @@
-"""Real data through every stage: spoken digits as spikes, trained briefly, simulated whole, compared spike for spike."""
+"""Real data through every stage: spoken digits, trained briefly, simulated whole, compared spike for spike."""
 
 import json
 from dataclasses import replace
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data_files import spoken_digits_folder
+
 from spikebridge.bridge.network_file import load_network, save_network
 from spikebridge.bridge.recording_file import load_recording
 from spikebridge.cli.main import main
@@ -46,9 +47,19 @@ def _planted_fault_is_named(out: Path, tmp_path: Path) -> None:
     delay_ms = first.delay_ms.copy()
     wrong = int(np.abs(first.weight).argmax())
     delay_ms[wrong] += -10.0 if delay_ms[wrong] else 10.0
-    save_network(replace(spec, projections=(replace(first, delay_ms=delay_ms), *spec.projections[1:])), tmp_path / "n.h5")
+    save_network(
+        replace(spec, projections=(replace(first, delay_ms=delay_ms), *spec.projections[1:])), tmp_path / "n.h5"
+    )
     reference = out / "reference.h5"
-    command = ["simulate", str(tmp_path / "n.h5"), "--inputs", str(reference), "--out", str(tmp_path / "s.h5"), "--quiet"]
+    command = [
+        "simulate",
+        str(tmp_path / "n.h5"),
+        "--inputs",
+        str(reference),
+        "--out",
+        str(tmp_path / "s.h5"),
+        "--quiet",
+    ]
     assert main(command) == 0
     files = [str(out / "network.h5"), str(reference), str(tmp_path / "s.h5")]
     assert main(["validate", *files, "--out", str(tmp_path), "--allow-other-network"]) == 5

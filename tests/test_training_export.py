@@ -25,7 +25,7 @@ from spikebridge.training.fit import fit
 from spikebridge.training.loss import decode_tensor
 from spikebridge.training.network import SpikingNetwork, scale_weights_to_data
 
-OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "recurrent adLIF, pulse": {},
     "LIF, feed-forward": {"neuron": {"adaptation": False}, "network": {"recurrent": False}},
     "delta, no refractoriness": {"neuron": {"refractory_ms": 0.0}, "network": {"synapse": "delta"}},
@@ -171,7 +171,16 @@ def with_one_delay_moved(spec: NetworkSpec) -> NetworkSpec:
 def test_a_network_that_runs_backwards_is_refused() -> None:
     network, data = prepared(SMALL)
     spec = export(network, {})
-    back = Projection("hidden2", "hidden1", np.array([0]), np.array([0]), 0.5, 10.0, SynapseKind.PULSE, pulse_ms=10.0)
+    back = Projection(
+        "hidden2",
+        "hidden1",
+        np.array([0]),
+        np.array([0]),
+        np.array([0.5]),
+        np.array([10.0]),
+        SynapseKind.PULSE,
+        pulse_ms=10.0,
+    )
     cyclic = replace(spec, projections=(*spec.projections, back))
     with pytest.raises(SpecError, match="hidden2->hidden1 runs backwards"):
         run_pytorch(cyclic, data.test, step_ms=10.0)
@@ -181,7 +190,9 @@ def test_recurrent_delays_equal_the_reference() -> None:
     network, data = prepared(SMALL)
     spec = export(network, {})
     delayed = tuple(
-        replace(p, delay_ms=10.0 * (np.arange(p.weight.size) % 4)) if p.source == p.target else p
+        replace(p, delay_ms=np.asarray(10.0 * (np.arange(p.weight.size) % 4), dtype=np.float64))
+        if p.source == p.target
+        else p
         for p in spec.projections
     )
     grid = discretise(replace(spec, projections=delayed), 10.0)

@@ -60,7 +60,7 @@ def test_stretching_moves_counts_in_time_and_loses_only_what_passes_the_end() ->
     places = moved[:, :, 0].argmax(dim=1)
     assert places.min() >= 13
     assert places.max() <= 30
-    assert places.unique().numel() > 10
+    assert len(set(places.tolist())) > 10
     late = torch.zeros(300, 50, 2)
     late[:, 49, 0] = 1
     assert 0 < stretch_time(late, 0.5).sum() < 300
@@ -86,7 +86,7 @@ def test_dropout_silences_whole_neurons_per_sample_and_only_in_training() -> Non
     network = SpikingNetwork(changed(network={"dropout": 0.5}), 3, 0)
     torch.manual_seed(0)
     dropped = network._dropout(torch.ones(40, 7, 30))
-    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+    assert set(torch.unique(dropped).tolist()) == {0.0, 2.0}
     assert torch.equal(dropped.amin(dim=1), dropped.amax(dim=1))  # the same in every step
     assert 0.4 < (dropped == 0).float().mean() < 0.6
     network.eval()
@@ -102,10 +102,14 @@ def test_foldable_batch_norm_equals_the_library_layer() -> None:
         torch.testing.assert_close(x * scale + shift, expected)
     ours.eval()
     library.eval()
-    library.running_var.mul_(119 / 120)  # the library keeps the unbiased variance, ours the one it normalises with
-    ours.running_var.copy_(ours.running_var)
+    assert library.running_mean is not None
+    assert library.running_var is not None
+    torch.testing.assert_close(ours.running_mean, library.running_mean)
+    # The library keeps the unbiased variance, ours the one it normalises with: equal but for n / (n - 1).
+    torch.testing.assert_close(ours.running_var, library.running_var, rtol=0.01, atol=0.0)
+    library.running_var.copy_(ours.running_var)
     scale, shift = ours(x)
-    torch.testing.assert_close(x * scale + shift, library(x.transpose(1, 2)).transpose(1, 2), rtol=5e-3, atol=5e-3)
+    torch.testing.assert_close(x * scale + shift, library(x.transpose(1, 2)).transpose(1, 2))
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def fast_sigmoid(x: Tensor) -> Tensor:
 
 
 def arctan(x: Tensor) -> Tensor:
-    """The derivative of arctan(pi x) / pi, that is 1 / (1 + (pi x)^2) (Fang et al. 2021)."""
+    """Arctangent surrogate: its derivative is 1 / (1 + (pi x)^2) (Fang et al. 2021)."""
     return 1 / (1 + (torch.pi * x) ** 2)
 
 

@@ -2,8 +2,8 @@
 
     format, format_version                 `spikebridge/report`, 1
     verdict.status                         `same`, `different` or `unchecked`; .headline, .sentences in words
-    accuracy.LABEL.GROUP                   share decided right (0 .. 1); GROUP is `all`, `seen`, `unseen` (speakers whose
-                                           samples the weights were fitted on, or not); null without samples
+    accuracy.LABEL.GROUP                   share decided right, 0 .. 1; GROUP is `all`, `seen`, `unseen`: speakers whose
+                                           samples the weights were fitted on, or not; null without samples
     accuracy_interval.LABEL.GROUP          hits, samples, low, high (95 % Wilson interval), or null
     confusion.LABEL                        rows true class, columns decision, counts; names in class_names
     decisions_changed.LABEL                samples decided otherwise than in training: share (0 .. 1), hits, samples,
