@@ -3,8 +3,8 @@
     python benchmarks/accuracy.py --data DATA [--out runs/digits] [--config examples/spoken_digits.toml] [--seeds 5]
 
 Every seed has its own held-out speaker. Network and machines are fitted on the same samples, choose their epoch or
-their penalty on the same held-out ones, and read the test set once. `seen` are test samples of speakers that were fitted
-on. Trainings found in --out are used, so the benchmark can follow a run. Results are appended to RESULTS.md beside it.
+their penalty on the same held-out ones, and read the test set once. `seen` are test samples of speakers that were
+fitted on. Trainings found in --out are used, so the benchmark can follow a run. Results are appended to RESULTS.md.
 """
 
 import argparse

@@ -92,9 +92,17 @@ class NeuronConfig:
 
     Attributes:
         adaptation: False gives LIF neurons (a = b = 0).
-        reset: `subtract` the threshold or set `to_value` (`reset_value`).
+        tau_membrane_ms: tau_u of hidden neurons.
+        tau_adaptation_ms: tau_w of hidden neurons.
+        adaptation_coupling: a, from membrane potential to adaptation.
+        adaptation_jump: b, what a spike adds to the adaptation.
+        readout_tau_ms: tau_u of the readout.
+        train_time_constants: False keeps all of the above as drawn.
+        reset, reset_value: `subtract` takes off the threshold, `to_value` sets the potential to `reset_value`.
         refractory_ms: None takes one training step: what every grid has by itself, made explicit, so that a finer
             simulation cannot fire faster than the training could.
+        surrogate: the gradient of a spike; `boxcar` and `triangle` have compact support.
+        surrogate_width: distance to threshold over which it falls off, in units of the threshold.
     """
 
     adaptation: bool = True
@@ -161,8 +169,11 @@ class OptimiserConfig:
     """Adam with one learning rate per kind of parameter, a warm-up and a cosine to zero.
 
     Attributes:
+        epochs, batch_size: length of training, and samples per step of it.
+        weight_rate: learning rate of weights.
         delay_rate: learning rate of delays, in steps; 100 times that of the weights in the published recipe.
         neuron_rate: learning rate of log time constants and adaptation parameters.
+        weight_decay: of weights.
         warm_up_share: share of training over which the rate rises linearly.
         sigma_share: share of training over which the delay kernel narrows from half the maximum delay to 0.23 steps.
         gradient_norm: gradients are clipped to this norm.
