@@ -34,15 +34,21 @@ def frozen_float_vector(name: str, value: object, size: int) -> FloatArray:
 def frozen_int_vector(
     name: str, value: object, *, dtype: type[np.signedinteger] = np.int64
 ) -> npt.NDArray[np.signedinteger]:
-    """A read-only integer copy of a one-dimensional `value`; refuses anything that is not whole numbers."""
+    """A read-only integer copy of a one-dimensional `value`.
+
+    Raises:
+        SpecError: not one-dimensional, not whole numbers, or too large for `dtype`.
+    """
     array = np.asarray(value)
     if array.ndim != 1:
         raise SpecError(f"{name} has {array.ndim} dimensions, expected 1")
     if array.size and not np.issubdtype(array.dtype, np.integer):
         raise SpecError(f"{name} holds {array.dtype}, expected integers")
-    array = array.astype(dtype, copy=True)
-    array.setflags(write=False)
-    return array
+    converted = array.astype(dtype, copy=True)
+    if (converted != array).any():
+        raise SpecError(f"{name} holds {array[converted != array][0]}, which is too large for {np.dtype(dtype)}")
+    converted.setflags(write=False)
+    return converted
 
 
 def require_range(name: str, values: FloatArray, low: float, *, strict: bool = True) -> None:

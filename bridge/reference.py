@@ -104,6 +104,8 @@ def check_inputs(network: GridNetwork, inputs: Mapping[str, SpikeTrains]) -> Non
         SpecError: naming the input and what differs.
     """
     wanted = {node.name: node.size for node in network.spec.inputs}
+    if not wanted:
+        raise SpecError("the network has no input, so nothing says how many samples there are; give it one")
     if set(inputs) != set(wanted):
         raise SpecError(f"the network has inputs {sorted(wanted)}, got {sorted(inputs)}")
     samples = {trains.n_samples for trains in inputs.values()}

@@ -284,7 +284,7 @@ class NetworkSpec:
 
 
 def _check_name_and_size(name: str, size: int) -> None:
-    if not name.isidentifier():
-        raise SpecError(f"{name!r} is no valid name: letters, digits and underscores, not starting with a digit")
+    if not (name.isidentifier() and name.isascii()):
+        raise SpecError(f"{name!r} is no valid name: ASCII letters, digits and underscores, not starting with a digit")
     if size < 1:
         raise SpecError(f"{name!r} has size {size}; it must be at least 1")

@@ -191,7 +191,8 @@ def bin_events(events: Events, step_ms: float, n_steps: int) -> tuple[SpikeTrain
     Returns:
         The binned spikes, and what lay at or past `n_steps` and was dropped.
     """
-    step = timestep(events.time_s * 1000.0, step_ms)
+    # What lies far past the end would not fit into an integer.
+    step = timestep(np.minimum(events.time_s * 1000.0, (n_steps + 1) * step_ms), step_ms)
     kept = step < n_steps
     sample = events.sample
     offsets = np.zeros(events.n_samples + 1, dtype=np.int64)

@@ -79,14 +79,14 @@ def read_file(source: Path, kind: str) -> Iterator[h5py.Group]:
     except OSError as error:
         raise DataError(f"cannot be read as HDF5 ({error}); it is damaged or no HDF5 file", path=source) from error
     with file:
-        found = file_kind(file, source)
-        if found != kind:
-            raise DataError(f"is a {found} file, expected a {kind} file", path=source)
         try:
-            checksum = content_sha256(file["content"])
-        except (OSError, KeyError, RuntimeError) as error:
+            found = file_kind(file, source)
+            if found != kind:
+                raise DataError(f"is a {found} file, expected a {kind} file", path=source)
+            intact = content_sha256(file["content"]) == file.attrs["content_sha256"]
+        except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:  # what h5py raises on damaged bytes
             raise DataError(f"is damaged ({error}); write it again", path=source) from error
-        if checksum != file.attrs["content_sha256"]:
+        if not intact:
             raise DataError(
                 "content does not match its checksum; it was changed or damaged, write it again", path=source
             )

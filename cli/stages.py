@@ -78,12 +78,13 @@ def simulate_run(config: RunConfig, out: Path, *, progress: bool) -> None:
     from spikebridge.sim.run import simulate, simulate_replay
 
     spec, reference = load_network(out / NETWORK), load_recording(out / REFERENCE)
-    options, shown = config.simulation, {"options": config.simulation, "progress": progress}
+    options = config.simulation
     at_step = {out / GRID: spec.training_step_ms} | {out / finer_name(ms): ms for ms in config.stages.finer_steps_ms}
     jobs: dict[Path, Callable[[], Recording]] = {
-        path: partial(simulate, spec, reference.trials, step_ms=step_ms, **shown) for path, step_ms in at_step.items()
+        path: partial(simulate, spec, reference.trials, step_ms=step_ms, options=options, progress=progress)
+        for path, step_ms in at_step.items()
     }
-    jobs[out / REPLAY] = partial(simulate_replay, spec, reference, **shown)
+    jobs[out / REPLAY] = partial(simulate_replay, spec, reference, options=options, progress=progress)
     wanted = {f"simulation.{key}": str(value) for key, value in asdict(options).items()} | versions("brian2")
     for path, simulation in jobs.items():
         if _is_current(path, reference, wanted):

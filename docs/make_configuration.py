@@ -1,4 +1,7 @@
-"""Write docs/configuration.md from the configuration classes: python docs/make_configuration.py"""
+"""Write docs/configuration.md from the configuration classes.
+
+python docs/make_configuration.py
+"""
 
 import inspect
 import json
@@ -11,8 +14,8 @@ from spikebridge.cli.config import RunConfig
 TARGET = Path(__file__).parent / "configuration.md"
 HEAD = """# Configuration
 
-A configuration file is TOML and states only what differs from the defaults below. `--set section.key=value` overrides it.
-Unknown keys, wrong types and values out of range are errors. This page is written by `docs/make_configuration.py`.
+A configuration file is TOML and states only what differs from the defaults below; `--set section.key=value` overrides
+it. Unknown keys, wrong types and values out of range are errors. This page is written by `docs/make_configuration.py`.
 """
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+
 from spikebridge.bridge.network_file import load_network, save_network
 
 source, target = (Path(name) for name in sys.argv[1:3])

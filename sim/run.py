@@ -143,7 +143,7 @@ def _run_batch(
     layout = plan_layout(grid, samples, options.effective_lanes)
     with backend(options) as run:
         built = build(grid, inputs, layout)
-        run(built.network, layout.total_steps * grid.step_ms * brian2.ms, show)
+        run(built.network, layout.total_steps * (grid.step_ms * brian2.ms), show)
         require_finite(built, layout)
         spikes = {name: read_spikes(name, built, grid, layout, samples) for name in grid.spec.spiking_populations}
         readout = read_readout(built, grid, layout, samples)
@@ -154,6 +154,9 @@ def _run_batch(
 def _binned(spec: NetworkSpec, trials: Trials, grid: GridNetwork) -> tuple[dict[str, SpikeTrains], CropReport]:
     if len(spec.inputs) != 1:
         raise SpecError(f"trials drive one input, but the network has {[node.name for node in spec.inputs]}")
+    classes = spec.sizes[spec.readout.population]
+    if len(trials.class_names) != classes:
+        raise SpecError(f"the trials have {len(trials.class_names)} classes, the readout of the network {classes}")
     trains, crop = bin_events(trials.events, grid.step_ms, grid.n_steps)
     return {spec.inputs[0].name: trains}, crop
 
