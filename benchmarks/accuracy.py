@@ -2,9 +2,10 @@
 
     python benchmarks/accuracy.py --data DATA [--out runs/digits5] [--config examples/spoken_digits.toml] [--seeds 5]
 
-The seed draws the held-out speaker. Network and machines are fitted on the same samples, choose their epoch or
-their penalty on the same held-out ones, and read the test set once. `seen` are test samples of speakers that were
-fitted on. Trainings found in --out are used, so the benchmark can follow a run. Results are appended to RESULTS.md.
+The seed draws the held-out speaker. Network and machines are fitted on the same samples, choose their epoch or their
+penalty on the same held-out ones, and read the test set once. `seen` are test samples of speakers that were fitted on,
+`unseen` of those who took no part in the training. Trainings found in --out are used, so the benchmark can follow a
+run. Results are appended to RESULTS.md.
 """
 
 import argparse
@@ -60,7 +61,9 @@ def machine(x: np.ndarray, x_test: np.ndarray, labels: np.ndarray, test_labels: 
 
 def by_group(right: np.ndarray, trials: Trials) -> list[float]:
     assert trials.seen is not None
-    return [float(right.mean()), float(right[trials.seen].mean()), float(right[~trials.seen].mean())]
+    assert trials.held_out is not None
+    unseen = ~trials.seen & ~trials.held_out
+    return [float(right.mean()), float(right[trials.seen].mean()), float(right[unseen].mean())]
 
 
 def main() -> None:
@@ -84,15 +87,16 @@ def main() -> None:
     }
     rates: list[float] = []
     for seed, folder in seeds_and_folders(config, options.out):
-        if not (folder / REFERENCE).exists():
-            train(config, options.data, seed, folder, progress=True)
+        train(config, options.data, seed, folder, progress=True)
         reference = load_recording(folder / REFERENCE)
         right = reference.decisions == reference.trials.labels
         found["spiking network"].append(by_group(right, reference.trials))
         spikes = sum(trains.n_spikes for trains in reference.spikes.values())
         neurons = sum(trains.n_neurons for trains in reference.spikes.values())
         rates.append(spikes / neurons / reference.trials.n_samples / reference.duration_s)
-        split = split_validation(fitted, fraction=data.validation_share, seed=seed)
+        split = split_validation(
+            fitted, fraction=data.validation_share, seed=seed, speakers=data.validation_speakers or None
+        )
         for name, (x, x_test) in features.items():
             right = machine(x, x_test, fitted.labels, test.labels, split)
             found[name].append(by_group(right, reference.trials))
@@ -103,12 +107,15 @@ def main() -> None:
         cells = [f"{m:.3f} ± {d:.3f}" for m, d in zip(mean, deviation, strict=True)]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines.append("")
+    if config.training.augmentation.shift_channels:
+        lines.append("The network's samples were shifted along the channels at random, those of the machines were not.")
     lines.append(
         f"Mean rate of hidden neurons {np.mean(rates):.2f} Hz. Mean ± standard deviation over {options.seeds} seeds."
     )
     append_results(
         "Accuracy on spoken digits",
-        f"python benchmarks/accuracy.py --data DATA --config {options.config} --seeds {options.seeds}",
+        "python benchmarks/accuracy.py --data DATA "
+        f"--config {options.config} --seeds {options.seeds} --out {options.out}",
         lines,
         {"train": fitted.source_sha256[:16], "test": test.source_sha256[:16]},
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 
 def versions(*packages: str) -> dict[str, str]:
@@ -15,3 +17,13 @@ def versions(*packages: str) -> dict[str, str]:
         except PackageNotFoundError:
             found[f"version.{name}"] = "not installed"
     return found
+
+
+def source_sha256(*folders: str) -> str:
+    """Checksum of the source of `spikebridge.<folder>`: a version does not tell two states of a checkout apart."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted((root / folder).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()

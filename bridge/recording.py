@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -24,6 +24,7 @@ class Trials:
         class_names: one per class.
         speakers: (S,) who spoke, or None where unknown.
         seen: (S,) whether the weights were fitted on samples of that speaker, or None where speakers are unknown.
+        held_out: (S,) whether the epoch was chosen on samples of that speaker, who is then neither seen nor unseen.
         source: file name (without its folder) or generator of the samples.
         source_sha256: checksum of that file, or of the generated arrays.
     """
@@ -35,6 +36,7 @@ class Trials:
     seen: BoolArray | None
     source: str
     source_sha256: str
+    held_out: BoolArray | None = None
 
     def __post_init__(self) -> None:
         n = self.events.n_samples
@@ -43,10 +45,12 @@ class Trials:
             object.__setattr__(self, "speakers", frozen_int_vector("speakers", self.speakers))
         if (self.speakers is None) != (self.seen is None):
             raise SpecError("speakers and seen go together: give both or neither")
-        for name in ("labels", "speakers", "seen"):
+        for name in ("labels", "speakers", "seen", "held_out"):
             value = getattr(self, name)
             if value is not None and value.shape != (n,):
                 raise SpecError(f"{name} has shape {value.shape}, but there are {n} samples")
+        if self.held_out is not None and (self.seen is None or (self.seen & self.held_out).any()):
+            raise SpecError("a sample cannot be of a speaker that was fitted on and held out, or held out and unknown")
         if n and (self.labels.min() < 0 or self.labels.max() >= len(self.class_names)):
             raise SpecError(f"labels must be 0 .. {len(self.class_names) - 1}")
 
@@ -65,6 +69,7 @@ class Trials:
             None if self.seen is None else self.seen[samples],
             self.source,
             self.source_sha256,
+            None if self.held_out is None else self.held_out[samples],
         )
 
 
@@ -73,7 +78,7 @@ class Recording:
     """What one executor did on some trials, on its own grid.
 
     Attributes:
-        executor: for example `pytorch`, `numpy`, `brian2-runtime`, `brian2-cpp`.
+        executor: for example `pytorch`, `numpy`, `brian2-numpy`, `brian2-cpp`.
         network_sha256: content checksum of the network that ran.
         step_ms, n_steps: the executor's grid.
         trials: the inputs with labels; the inputs as the executor saw them are `bin_events(trials.events, ...)`.
@@ -110,6 +115,16 @@ class Recording:
             raise SpecError(f"readout has shape {self.readout.shape}, expected {(n, self.n_steps, classes)}")
         if not np.isfinite(self.scores).all():
             raise SpecError("scores are not finite: the simulation diverged")
+
+    def select(self, samples: IntArray) -> Recording:
+        """The given samples (indices), in the given order."""
+        return replace(
+            self,
+            trials=self.trials.select(samples),
+            spikes={name: trains.select(samples) for name, trains in self.spikes.items()},
+            scores=self.scores[samples],
+            readout=None if self.readout is None else self.readout[samples],
+        )
 
     @property
     def decisions(self) -> IntArray:

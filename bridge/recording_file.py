@@ -90,6 +90,8 @@ def _write_trials(trials: Trials, group: h5py.Group) -> None:
     if trials.speakers is not None and trials.seen is not None:
         write_array(group, "speakers", trials.speakers)
         write_array(group, "seen", trials.seen)
+    if trials.held_out is not None:
+        write_array(group, "held_out", trials.held_out)
 
 
 def _read_trials(group: h5py.Group) -> Trials:
@@ -107,4 +109,5 @@ def _read_trials(group: h5py.Group) -> Trials:
         seen=group["seen"][()] if "seen" in group else None,
         source=str(group.attrs["source"]),
         source_sha256=str(group.attrs["source_sha256"]),
+        held_out=group["held_out"][()] if "held_out" in group else None,
     )

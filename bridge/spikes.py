@@ -137,10 +137,18 @@ class SpikeTrains:
         return type(self)(self.step[picked], self.neuron[picked], offsets, self.n_steps, self.n_neurons, self.step_ms)
 
     def counts(self, dtype: npt.DTypeLike = np.int32) -> npt.NDArray[np.generic]:
-        """Dense counts, shape (samples, steps, neurons). Select a batch first: this is S x T x N values."""
+        """Dense counts, shape (samples, steps, neurons). Select a batch first: this is S x T x N values.
+
+        Raises:
+            SpecError: a count is too large for an integer `dtype`.
+        """
         shape = (self.n_samples, self.n_steps, self.n_neurons)
         flat = (self.sample * self.n_steps + self.step) * self.n_neurons + self.neuron
-        return np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape).astype(dtype)
+        counts = np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape)
+        kind = np.dtype(dtype)
+        if kind.kind in "iu" and counts.size and counts.max() > np.iinfo(kind).max:
+            raise SpecError(f"a count of {counts.max()} does not fit {kind}; ask for a wider type")
+        return counts.astype(kind)
 
     @classmethod
     def from_counts(cls, counts: npt.NDArray[np.generic], step_ms: float) -> Self:

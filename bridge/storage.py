@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """A temporary name beside `target`, renamed to it when the block succeeds and deleted when it does not."""
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    temporary = target.with_name(f".{target.name}.part")
+    temporary.unlink(missing_ok=True)  # what a killed writer left
     try:
         yield temporary
         temporary.replace(target)

@@ -10,22 +10,20 @@ from spikebridge.cli.config import RunConfig, load_config, save_config
 
 
 def _configured(options: argparse.Namespace) -> tuple[RunConfig, Path, Path | None]:
-    """The resolved configuration, saved beside the results; the output and the data folder."""
+    """The resolved configuration, the output and the data folder."""
     config = load_config(options.config, options.overrides)
-    out = Path(options.out)
-    save_config(config, out / "config.toml")
-    return config, out, None if options.data is None else Path(options.data)
+    return config, Path(options.out), None if options.data is None else Path(options.data)
 
 
 def run(options: argparse.Namespace) -> None:
     """All stages for every realisation, then the summary if there are several."""
     config, out, data = _configured(options)
-    several = config.training.realisations > 1
     for seed, folder in stages.seeds_and_folders(config, out):
         stages.train(config, data, seed, folder, progress=not options.quiet)
         stages.simulate_run(config, folder, progress=not options.quiet)
         stages.validate_run(config, folder)
-    if several:
+    if config.training.realisations > 1:
+        save_config(config, out / stages.CONFIG)
         stages.summarise(config, out)
     print(f"report: {out / 'report.html'}")
 
@@ -35,6 +33,8 @@ def train(options: argparse.Namespace) -> None:
     config, out, data = _configured(options)
     for seed, folder in stages.seeds_and_folders(config, out):
         stages.train(config, data, seed, folder, progress=not options.quiet)
+    if config.training.realisations > 1:
+        save_config(config, out / stages.CONFIG)
 
 
 def simulate(options: argparse.Namespace) -> None:

@@ -100,7 +100,10 @@ def valid_keys(kind: object = RunConfig, prefix: str = "") -> Iterator[str]:
 def _read(name: str) -> dict[str, Any]:
     path = Path(name)
     if path.is_file():
-        text = path.read_text()
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{name}: is no text file ({error})") from None
     else:
         builtin = builtin_configs()
         if name not in builtin:
@@ -132,7 +135,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
 
 def _explain(problem: Any) -> str:
     """One validation problem as a sentence with the key, what is wrong, and the nearest valid key."""
-    key = ".".join(str(part) for part in problem["loc"] if part != "training")
+    loc = problem["loc"]  # the tables of `training` stand at the top level of the file
+    key = ".".join(str(part) for part in (loc[1:] if loc[:1] == ("training",) else loc))
     if problem["type"] == "unexpected_keyword_argument":
         return f"unknown key {key!r}{_suggestion(key)}"
     found = problem.get("input")

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from spikebridge.bridge.errors import SpikebridgeError
+from spikebridge.bridge.errors import DataError, SpikebridgeError
 from spikebridge.bridge.provenance import versions
 from spikebridge.cli import commands
 
@@ -17,10 +17,10 @@ exit codes:
   0  done
   1  failed for a reason the message gives
   2  wrong command line or configuration
-  3  a data or result file is missing or damaged
+  3  a data or result file is missing, damaged or cannot be written
   4  a network or recording is inconsistent, or asks for what cannot be done
   5  simulation and training are not spike for spike the same
-  130  interrupted; the same command continues where it stopped
+  130  interrupted; `run` and `train` continue where they stopped
 """
 
 CONFIG_HELP = "a TOML file, or the name of a built-in configuration (demo)"
@@ -183,8 +183,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"spikebridge: error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if options.debug:
+            raise
+        print(f"spikebridge: error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        return DataError.exit_code
     except KeyboardInterrupt:
-        print("spikebridge: interrupted; the same command continues where it stopped", file=sys.stderr)
+        print("spikebridge: interrupted; `run` and `train` continue where they stopped", file=sys.stderr)
         return 130
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -13,15 +13,16 @@ import numpy as np
 
 from spikebridge.bridge.errors import ParityError, SpecError, SpikebridgeError
 from spikebridge.bridge.network_file import load_network, save_network
-from spikebridge.bridge.provenance import versions
+from spikebridge.bridge.provenance import source_sha256, versions
 from spikebridge.bridge.recording import Recording
 from spikebridge.bridge.recording_file import load_recording, save_recording
-from spikebridge.cli.config import RunConfig
+from spikebridge.cli.config import RunConfig, save_config
 
 type Backend = Literal["numpy", "cython", "cpp"]
 
 log = logging.getLogger("spikebridge")
 
+CONFIG = "config.toml"
 NETWORK = "network.h5"
 REFERENCE = "reference.h5"
 GRID = "grid.h5"
@@ -45,11 +46,13 @@ def train(config: RunConfig, data_folder: Path | None, seed: int, out: Path, *, 
     from spikebridge.training.dataset import load_dataset
     from spikebridge.training.executor import run_pytorch
     from spikebridge.training.export import export
-    from spikebridge.training.fit import fit
+    from spikebridge.training.fit import fit, require_same_training
 
     training = config.training
     data = load_dataset(training.data, data_folder, seed)
     log.info("training samples: %s; validation samples: %s", data.train.crop, data.validation.crop)
+    require_same_training(training, data, seed, out)
+    save_config(replace(config, training=replace(training, seed=seed, realisations=1)), out / CONFIG)
     trained = fit(training, data, seed, out, progress=progress)
     chosen = trained.history[trained.best_epoch]
     log.info(
@@ -86,29 +89,35 @@ def simulate_run(config: RunConfig, out: Path, *, progress: bool) -> None:
     }
     jobs[out / REPLAY] = partial(simulate_replay, spec, reference, options=options, progress=progress)
     wanted = {f"simulation.{key}": str(value) for key, value in asdict(options).items()} | versions("brian2")
+    wanted["source_sha256"] = source_sha256("bridge", "sim")
     for path, simulation in jobs.items():
-        if _is_current(path, reference, wanted):
+        if _is_current(path, reference, at_step.get(path), wanted):
             log.info("%s is up to date", path)
             continue
         save_recording(simulation(), path)
         log.info("wrote %s", path)
 
 
-def _is_current(path: Path, reference: Recording, wanted: Mapping[str, str]) -> bool:
-    """Whether a recording on disk is of this network and these trials, with these options and versions."""
+def _is_current(path: Path, reference: Recording, step_ms: float | None, wanted: Mapping[str, str]) -> bool:
+    """Whether a recording on disk is what would be computed: network, trials, step (None: a replay), options, code."""
+    from spikebridge.validation.compatibility import require_same_trials
+
     if not path.exists():
         return False
     try:
         found = load_recording(path)
+        require_same_trials(reference, found)
     except SpikebridgeError as error:
-        log.warning("%s; it is computed again", error)
+        log.warning("%s: %s; it is computed again", path, error)
         return False
-    return (
-        found.network_sha256 == reference.network_sha256
-        and found.trials.source_sha256 == reference.trials.source_sha256
-        and np.array_equal(found.trials.events.time_s, reference.trials.events.time_s)
-        and wanted.items() <= found.provenance.items()
-    )
+    as_asked = is_replay(found) if step_ms is None else not is_replay(found) and found.step_ms == step_ms
+    same_network = found.network_sha256 == reference.network_sha256
+    return as_asked and same_network and wanted.items() <= found.provenance.items()
+
+
+def is_replay(recording: Recording) -> bool:
+    """Whether every population ran alone on recorded spikes."""
+    return recording.provenance.get("replay", "no") != "no"
 
 
 def validate_run(config: RunConfig, out: Path) -> None:
@@ -139,7 +148,7 @@ def validate_files(
     replay: Recording | None = None
     for path in simulations:
         recording = load_recording(path)
-        if recording.provenance.get("replay", "no") != "no":
+        if is_replay(recording):
             if replay is not None:
                 raise SpecError(f"{path}: a second replay; give one")
             replay = recording
@@ -148,6 +157,13 @@ def validate_files(
         if label in found:
             raise SpecError(f"{path}: a second simulation at a step of {recording.step_ms:g} ms; give one per step")
         found[label] = recording
+    shortest = min(recording.trials.n_samples for recording in [reference, *found.values()])
+    if shortest < reference.trials.n_samples:
+        log.info("comparing the first %d of %d samples", shortest, reference.trials.n_samples)
+        first = np.arange(shortest)
+        reference = reference.select(first)
+        found = {label: recording.select(first) for label, recording in found.items()}
+        replay = None if replay is None else replay.select(first)
     report = build_report(load_network(network), reference, found, replay=replay, same_network=same_network)
     html, _ = write_report(report, out)
     log.info("%s", report.verdict.headline)

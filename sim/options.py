@@ -16,17 +16,19 @@ class SimulationOptions:
 
     Attributes:
         backend: `numpy` and `cython` are Brian2's runtime with that code generation target, `cpp` is C++ standalone.
-            On the training grid NumPy is the fastest as nothing is compiled; at 1 ms and below C++ is.
+            NumPy compiles nothing and wins on the training grid; at finer steps Cython does (it compiles once per
+            machine, about a minute) and C++ (it compiles every time, half a minute).
         lanes: copies of the network side by side; every lane runs its samples one after another. None takes 32 for the
             runtime, whose cost per step hardly depends on the number of neurons, and 1 for C++, where the synapses of
             one copy stay in the processor's cache.
-        readout_limit_mib: samples are simulated in batches so that the readout traces of one stay below this.
+        readout_limit_mib: samples are simulated in batches so that the readout traces of one stay below this; the
+            peak is about four times as much.
         keep_readout: store readout traces even off the training grid (they are samples x steps x classes float64).
     """
 
     backend: Literal["numpy", "cython", "cpp"] = "numpy"
     lanes: Annotated[int, Field(ge=1)] | None = None
-    readout_limit_mib: Annotated[int, Field(ge=1)] = 512
+    readout_limit_mib: Annotated[int, Field(ge=1)] = 256
     keep_readout: bool = False
 
     @property

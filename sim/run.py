@@ -15,7 +15,7 @@ from spikebridge.bridge.decoding import decode
 from spikebridge.bridge.discretise import GridNetwork, discretise
 from spikebridge.bridge.errors import SpecError
 from spikebridge.bridge.network_file import network_sha256
-from spikebridge.bridge.provenance import versions
+from spikebridge.bridge.provenance import source_sha256, versions
 from spikebridge.bridge.recording import Recording, Trials
 from spikebridge.bridge.reference import check_inputs
 from spikebridge.bridge.replay import replay_inputs, replay_network
@@ -196,6 +196,7 @@ def _recording(
         readout=done.readout,
         provenance={
             **versions("brian2"),
+            "source_sha256": source_sha256("bridge", "sim"),
             **{f"simulation.{key}": str(value) for key, value in asdict(options).items()},
             "simulation.lanes_used": str(min(options.effective_lanes, trials.n_samples)),
             "roundings": "; ".join(grid.roundings) or "none",

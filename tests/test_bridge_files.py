@@ -13,7 +13,7 @@ from spikebridge.bridge.network_file import load_network, network_sha256, save_n
 from spikebridge.bridge.recording import Recording
 from spikebridge.bridge.recording_file import load_recording, save_recording
 from spikebridge.bridge.spec import Decision, NetworkSpec
-from spikebridge.bridge.spikes import bin_events
+from spikebridge.bridge.spikes import SpikeTrains, bin_events
 from spikebridge.bridge.storage import atomic_path
 
 
@@ -151,3 +151,10 @@ def test_inconsistent_recordings_are_refused() -> None:
         replace(made, scores=np.full((4, 3), np.nan))
     with pytest.raises(SpecError, match="population 'b' was recorded on"):
         replace(made, n_steps=41, readout=None)
+
+
+def test_counts_that_do_not_fit_are_refused() -> None:
+    trains = SpikeTrains(np.zeros(300, dtype=np.int32), np.zeros(300, dtype=np.int32), np.array([0, 300]), 2, 1, 10.0)
+    assert trains.counts("int32")[0, 0, 0] == 300
+    with pytest.raises(SpecError, match="a count of 300 does not fit uint8"):
+        trains.counts("uint8")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from networks import edges, network, neurons, on_training_grid, played
 
+from spikebridge.bridge.arrays import FloatArray
 from spikebridge.bridge.errors import SpecError
 from spikebridge.bridge.reference import run_reference
 from spikebridge.bridge.replay import replay_inputs, replay_network
@@ -42,7 +43,7 @@ def test_an_event_far_past_the_end_is_dropped_and_counted() -> None:
 
 
 def test_an_event_on_the_edge_of_a_bin_belongs_to_the_bin_that_starts_there() -> None:
-    times = np.arange(1000) * 0.01  # not exact in floating point
+    times: FloatArray = np.arange(1000, dtype=np.float64) * 0.01  # not exact in floating point
     trains, _ = bin_events(Events(times, np.zeros(1000, dtype=np.int64), np.array([0, 1000]), 1), 10.0, 1000)
     assert trains.step.tolist() == list(range(1000))
 

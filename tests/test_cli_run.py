@@ -85,6 +85,43 @@ def test_a_second_run_computes_nothing_again(run: Path, caplog: pytest.LogCaptur
     assert caplog.text.count("is up to date") == 3
 
 
+def test_a_recording_at_another_step_does_not_pass_for_the_grid(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(run, out)
+    shutil.copy(out / "step_5ms.h5", out / "grid.h5")
+    assert main(["run", "demo", "--out", str(out), *SMALL]) == 0
+    assert load_recording(out / "grid.h5").step_ms == 10.0
+
+
+def test_another_configuration_in_the_same_folder_is_refused_and_changes_nothing(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    assert main(["run", "demo", "--out", str(run), *SMALL, "--set=network.dropout=0.3"]) == 2
+    assert "network.dropout = 0.1, now it is 0.3" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_the_saved_configuration_repeats_the_run(run: Path) -> None:
+    stamp = (run / "checkpoint.pt").stat().st_mtime_ns
+    assert main(["run", str(run / "config.toml"), "--out", str(run), "--quiet"]) == 0
+    assert (run / "checkpoint.pt").stat().st_mtime_ns == stamp
+
+
+def test_the_first_samples_alone_can_be_simulated_and_validated(run: Path, tmp_path: Path) -> None:
+    reference = str(run / "reference.h5")
+    command = ["simulate", str(run / "network.h5"), "--inputs", reference, "--out", str(tmp_path / "s.h5"), "--quiet"]
+    assert main([*command, "--samples", "7"]) == 0
+    assert main(["validate", str(run / "network.h5"), reference, str(tmp_path / "s.h5"), "--out", str(tmp_path)]) == 0
+    assert report(tmp_path)["parity"]["grid"]["samples"] == 7
+
+
+def test_a_replay_alone_is_no_proof_of_the_grid(run: Path, tmp_path: Path) -> None:
+    files = [str(run / name) for name in ("network.h5", "reference.h5", "step_5ms.h5", "replay.h5")]
+    assert main(["validate", *files, "--out", str(tmp_path)]) == 0
+    assert report(tmp_path)["verdict"]["status"] == "unchecked"
+
+
 def test_a_damaged_simulation_is_computed_again(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "copy"
     shutil.copytree(run, out)
@@ -180,6 +217,8 @@ def test_info_describes_a_data_file(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["train", "demo", "--out", "{out}", "--set", "data.source=files"], 2, "--data"),
         (["train", "demo", "--out", "{out}", "--set", "data.source=files", "--data", "{out}"], 3, "shd_train.h5"),
         (["info", "{out}/nothing.h5"], 3, "no such file"),
+        (["train", "demo", "--out", "/dev/null/x", "--quiet"], 3, "/dev/null/x"),
+        (["run", "demo", "--out", "{out}", "--set", "training.seed=1"], 2, "unknown key 'training'"),
         (["simulate", "{out}/n.h5", "--inputs", "{out}/r.h5", "--out", "{out}/s.h5"], 3, "no such file"),
     ],
 )

@@ -134,3 +134,10 @@ def test_negative_seed() -> None:
 def test_too_few_samples_to_hold_any_out() -> None:
     with pytest.raises(ConfigError, match="at most one sample per class"):
         split_validation(_data(np.arange(10)), fraction=0.5, seed=0)
+
+
+def test_successive_seeds_hold_out_successive_speakers() -> None:
+    data = _data(np.zeros(100), FOUR_SPEAKERS)
+    held_out = [split_validation(data, fraction=0.2, seed=seed).held_out_speakers for seed in range(8)]
+    assert len(set(held_out[:4])) == 4
+    assert held_out[4:] == held_out[:4]

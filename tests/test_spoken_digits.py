@@ -33,7 +33,7 @@ def test_every_spike_of_all_test_samples_is_the_same(name: str, tmp_path: Path) 
     assert grid["mismatches"] == 0
     assert grid["readout_max_difference"] <= 1e-9
     assert numbers["parity"]["replay"]["mismatches"] == 0
-    assert set(numbers["accuracy"]["training"]) == {"all", "seen", "unseen"}
+    assert set(numbers["accuracy"]["training"]) == {"all", "seen", "unseen", "held_out"}
     assert all(0 < value < 1 for value in numbers["accuracy"]["training"].values())
     spec = load_network(out / "network.h5")
     assert spec.projections[0].delay_ms.max() == 250.0

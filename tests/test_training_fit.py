@@ -104,7 +104,7 @@ def test_killed_anywhere_and_started_again_it_gives_the_same_weights(data: Datas
     assert kills >= 1
     resumed = weights(fit(SMALL, data, 0, folder, progress=False).network)
     assert same(whole, resumed)
-    assert not list(folder.glob(".*.part")) or kills  # a kill may leave a temporary file, never a damaged checkpoint
+    assert not list(folder.glob(".*.part"))  # what a kill left is gone
 
 
 def test_a_checkpoint_of_another_configuration_is_refused_and_says_which_key(data: Dataset, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_loss_that_is_not_finite_stops_with_advice(data: Dataset, tmp_path: Pa
 
 
 def test_every_trained_parameter_stays_within_its_bounds(data: Dataset, tmp_path: Path) -> None:
-    config: TrainingConfig = changed(optimiser={"neuron_rate": 1.0, "delay_rate": 20.0})
+    config: TrainingConfig = changed(optimiser={"neuron_rate": 1.0, "delay_rate_ms": 200.0})
     network = fit(config, data, 0, tmp_path, progress=False).network
     for layer in network.layers[:-1]:
         values = layer.neurons.values()
@@ -160,7 +160,7 @@ def test_every_trained_parameter_stays_within_its_bounds(data: Dataset, tmp_path
 
 def test_every_trainable_parameter_is_in_exactly_one_group() -> None:
     network = SpikingNetwork(changed(network={"batch_norm": True, "bias": True}), 3, 0)
-    optimiser = build_optimiser(network, SMALL.optimiser)
+    optimiser = build_optimiser(network, SMALL.optimiser, 10.0)
     grouped = [id(p) for group in optimiser.param_groups for p in group["params"]]
     assert sorted(grouped) == sorted(id(p) for p in network.parameters() if p.requires_grad)
     assert {group["base_rate"] for group in optimiser.param_groups} == {1e-2, 0.2}

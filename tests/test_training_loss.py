@@ -82,6 +82,17 @@ def test_initial_potentials_have_the_configured_deviation() -> None:
     assert potentials.std().item() == pytest.approx(0.7, rel=1e-4)
 
 
+def test_the_initial_deviation_counts_with_batch_normalisation_too() -> None:
+    activity = []
+    for wanted in (0.3, 3.0):
+        config = changed(network={"initial_potential_std": wanted, "batch_norm": True, "dropout": 0.0})
+        data = load_dataset(config.data, None, seed=0)
+        network = SpikingNetwork(config, len(data.class_names), seed=0)
+        scale_weights_to_data(network, data.train.counts.float())
+        activity.append(network(data.train.counts.float()).spikes[0].mean().item())
+    assert activity[1] > 2 * activity[0]
+
+
 def test_dropout_silences_whole_neurons_per_sample_and_only_in_training() -> None:
     network = SpikingNetwork(changed(network={"dropout": 0.5}), 3, 0)
     torch.manual_seed(0)
@@ -122,6 +133,7 @@ def test_foldable_batch_norm_equals_the_library_layer() -> None:
         (lambda: TrainingConfig(data=DataConfig(duration_ms=1005.0)), "no multiple of step_ms"),
         (lambda: changed(SMALL, network={"max_delay_ms": 85.0}), "no multiple of step_ms"),
         (lambda: changed(SMALL, network={"dropout": 1.0}), "less than 1"),
+        (lambda: changed(SMALL, neuron={"refractory_ms": 15.0}), "refractory_ms of 15.0 ms is no multiple"),
     ],
 )
 def test_impossible_configurations_are_refused(make: object, message: str) -> None:

@@ -77,3 +77,21 @@ def test_changed_decisions_are_a_share_of_all() -> None:
     changed = changed_decisions(deciding([0, 1, 2, 0], [0, 0, 0, 0]), deciding([0, 2, 2, 1], [0, 0, 0, 0]))
     assert changed is not None
     assert (changed.hits, changed.samples) == (2, 4)
+
+
+def test_the_speaker_who_chose_the_epoch_is_neither_seen_nor_unseen() -> None:
+    recording = random_recording()
+    trials = recording.trials
+    assert trials.seen is not None
+    held_out = ~trials.seen & (np.arange(trials.n_samples) % 2 == 0)
+    assert held_out.any()
+    found = accuracy(replace(recording, trials=replace(trials, held_out=held_out)))
+    before = accuracy(recording)
+    assert found.seen == before.seen
+    assert found.unseen is not None
+    assert found.held_out is not None
+    assert before.unseen is not None
+    assert found.unseen.samples + found.held_out.samples == before.unseen.samples
+    assert found.unseen.hits + found.held_out.hits == before.unseen.hits
+    with pytest.raises(SpecError, match="fitted on and held out"):
+        replace(trials, held_out=np.ones(trials.n_samples, dtype=np.bool_))

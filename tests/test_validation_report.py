@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from recordings import make_network, make_recording, random_recording, with_spikes
 
 from spikebridge.bridge.errors import SpecError
+from spikebridge.bridge.network_file import network_sha256
 from spikebridge.bridge.recording import Recording
 from spikebridge.bridge.spec import NetworkSpec
 from spikebridge.bridge.spikes import SpikeTrains
@@ -58,6 +60,14 @@ class Page(HTMLParser):
 
 type Written = tuple[Page, str, dict[str, Any]]
 """A report: the page, its text as HTML, and its numbers."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _constructed_recordings_are_of_the_network() -> Iterator[None]:
+    """Constructed recordings carry a made-up checksum; a test below compares real ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spikebridge.validation.evidence.network_sha256", lambda _: random_recording().network_sha256)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +146,7 @@ def test_a_report_of_equal_recordings(equal: Written, original: Recording) -> No
     assert numbers["parity"]["replay"]["first_broken_population"] is None
     assert numbers["parity"]["replay"]["mismatches"] == 0
     assert numbers["accuracy"]["training"] == numbers["accuracy"]["grid"]
-    assert set(numbers["accuracy"]["grid"]) == {"all", "seen", "unseen"}
+    assert set(numbers["accuracy"]["grid"]) == {"all", "seen", "unseen", "held_out"}
     assert numbers["accuracy_interval"]["grid"]["all"]["samples"] == 20
     assert "Every spike is the same." in page.text
     assert f"All {n_spikes:,} spikes of 14 neurons in 20 samples are the same" in page.text
@@ -330,6 +340,17 @@ def test_a_recording_of_the_wrong_network_is_refused(network: NetworkSpec, origi
         build_report(make_network(random_recording(sizes=(8, 7))), original, {"grid": original})
     with pytest.raises(SpecError, match="networks differ"):
         build_report(network, original, {"grid": replace(original, network_sha256="0" * 64)})
+
+
+def test_a_network_that_was_changed_after_recording_is_refused(
+    network: NetworkSpec, original: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikebridge.validation.evidence.network_sha256", network_sha256)
+    recorded = replace(original, network_sha256=network_sha256(network))
+    build_report(network, recorded, {"grid": recorded})
+    changed = replace(network, duration_ms=network.duration_ms + 10)
+    with pytest.raises(SpecError, match="give the network that was recorded"):
+        build_report(changed, recorded, {"grid": recorded})
 
 
 def test_shorter_samples_are_refused(network: NetworkSpec, original: Recording) -> None:

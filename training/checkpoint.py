@@ -20,10 +20,10 @@ VERSION = 1
 
 
 def fingerprint(config: TrainingConfig, data: dict[str, str], seed: int) -> str:
-    """What a checkpoint must agree with to be continued: configuration, data checksums and seed, as JSON."""
+    """What a checkpoint must agree with to be continued: configuration, data, seed and PyTorch's version, as JSON."""
     values = asdict(config)
     del values["realisations"]  # how many more follow does not change this one
-    return json.dumps({"config": values, "data": data, "seed": seed}, sort_keys=True)
+    return json.dumps({"config": values, "data": data, "seed": seed, "torch": torch.__version__}, sort_keys=True)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], agreement: str) -> None:

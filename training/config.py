@@ -10,6 +10,8 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from spikebridge.bridge.timing import off_grid
+
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 type Positive = Annotated[float, Field(gt=0)]
@@ -34,7 +36,7 @@ class DataConfig:
         step_ms: the training grid.
         validation_share: share of the training samples held out to choose the epoch; whole speakers where known.
         validation_speakers: hold out exactly these speakers instead of drawing them by seed.
-        manifold_*: size of the generated set.
+        manifold_*: size of the generated set; its spikes lie in the first 60 % of `duration_ms`.
     """
 
     source: Literal["files", "manifolds"] = "files"
@@ -171,8 +173,8 @@ class OptimiserConfig:
     Attributes:
         epochs, batch_size: length of training, and samples per step of it.
         weight_rate: learning rate of weights.
-        delay_rate: learning rate of delays, in steps; 100 times that of the weights in the published recipe.
-        neuron_rate: learning rate of log time constants and adaptation parameters.
+        delay_rate_ms: learning rate of delays; published recipes take 100 times that of the weights, in steps.
+        neuron_rate: learning rate of log time constants, adaptation, bias and batch normalisation.
         weight_decay: of weights.
         warm_up_share: share of training over which the rate rises linearly.
         sigma_share: share of training over which the delay kernel narrows from half the maximum delay to 0.23 steps.
@@ -182,7 +184,7 @@ class OptimiserConfig:
     epochs: Annotated[int, Field(ge=1)] = 30
     batch_size: Annotated[int, Field(ge=1)] = 64
     weight_rate: Positive = 2e-3
-    delay_rate: Positive = 0.2
+    delay_rate_ms: Positive = 2.0
     neuron_rate: Positive = 1e-2
     weight_decay: NonNegative = 1e-5
     warm_up_share: Share = 0.1
@@ -213,7 +215,10 @@ class TrainingConfig:
     @model_validator(mode="after")
     def _grid_fits(self) -> Self:
         for name, value in (("duration_ms", self.data.duration_ms), ("max_delay_ms", self.network.max_delay_ms)):
-            steps = value / self.data.step_ms
-            if abs(steps - round(steps)) > 1e-6:
+            if bool(off_grid(value, self.data.step_ms)):
                 raise ValueError(f"{name} of {value} ms is no multiple of step_ms, {self.data.step_ms} ms")
+        refractory_ms, step_ms = self.neuron.refractory_ms, self.data.step_ms
+        # Shorter than a step it has no effect in training, and the export says so; in between it would be rounded.
+        if refractory_ms is not None and refractory_ms >= step_ms and bool(off_grid(refractory_ms, step_ms)):
+            raise ValueError(f"refractory_ms of {refractory_ms} ms is no multiple of step_ms, {step_ms} ms")
         return self

@@ -22,7 +22,7 @@ from spikebridge.training.data.split import Split, split_validation
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batchable:
-    """Binned samples: counts (samples, steps, channels) as uint8, labels (samples,) as int64."""
+    """Binned samples: counts (samples, steps, channels), as uint8 if they fit; labels (samples,) as int64."""
 
     counts: Tensor
     labels: Tensor
@@ -57,7 +57,7 @@ def load_dataset(config: DataConfig, folder: Path | None, seed: int) -> Dataset:
     split = split_validation(
         fitted, fraction=config.validation_share, seed=seed, speakers=config.validation_speakers or None
     )
-    trials = test.trials(split.fitted_speakers)
+    trials = test.trials(split.fitted_speakers, split.held_out_speakers or ())
     return Dataset(
         train=_binned(fitted.select(split.train), config),
         validation=_binned(fitted.select(split.validation), config),
@@ -98,7 +98,11 @@ def read_events(config: DataConfig, folder: Path | None) -> tuple[LabelledEvents
         )
     files = [read_shd(folder / name, n_channels=config.file_channels) for name in (config.train_file, config.test_file)]
     if files[0].class_names != files[1].class_names:
-        raise ConfigError(f"{config.train_file} and {config.test_file} have different classes")
+        only = sorted(set(files[0].class_names) ^ set(files[1].class_names))
+        raise ConfigError(
+            f"{config.train_file} and {config.test_file} have different classes (in one of them only: {only}); give "
+            "files of the same data set, or name its classes in `extra/keys` of both"
+        )
     pooled = [
         LabelledEvents(
             pool_channels(data.events, config.channels),
@@ -115,7 +119,8 @@ def read_events(config: DataConfig, folder: Path | None) -> tuple[LabelledEvents
 
 def _binned(data: LabelledEvents, config: DataConfig) -> Batchable:
     trains, crop = bin_events(data.events, config.step_ms, whole_steps("duration", config.duration_ms, config.step_ms))
-    counts = trains.counts("uint8")
+    dense = trains.counts("int32")
+    counts = dense.astype("uint8") if (dense <= 255).all() else dense  # type: ignore[operator]
     return Batchable(torch.from_numpy(counts), torch.from_numpy(data.labels.copy()), crop)
 
 

@@ -46,7 +46,7 @@ def run_pytorch(spec: NetworkSpec, trials: Trials, *, step_ms: float, batch_size
         spikes=spikes,
         scores=decode(readout, spec.readout.decoding, step_ms=step_ms, training_step_ms=spec.training_step_ms),
         readout=readout,
-        provenance={**versions("torch"), "crop": str(crop), "precision": "float64", **dict(spec.metadata)},
+        provenance={**versions("torch"), "crop": str(crop), "precision": "float64"},
     )
 
 

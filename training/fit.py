@@ -25,6 +25,12 @@ from spikebridge.training.loss import decode_tensor, rate_penalty, rates_hz
 from spikebridge.training.metrics import EpochMetrics, write_metrics
 from spikebridge.training.network import SpikingNetwork, scale_weights_to_data
 
+CHECKPOINT = "checkpoint.pt"
+DIVERGED = (
+    "lower optimiser.weight_rate or optimiser.neuron_rate and train with another --out; the checkpoint holds the last "
+    "epoch before"
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
@@ -33,6 +39,15 @@ class Trained:
     network: SpikingNetwork
     history: tuple[EpochMetrics, ...]
     best_epoch: int
+
+
+def require_same_training(config: TrainingConfig, data: Dataset, seed: int, folder: Path) -> None:
+    """Refuse a folder that holds another training, before anything in it is touched.
+
+    Raises:
+        ConfigError: the checkpoint belongs to another configuration, data set, seed or version of PyTorch.
+    """
+    load_checkpoint(folder / CHECKPOINT, fingerprint(config, data.provenance, seed))
 
 
 def fit(config: TrainingConfig, data: Dataset, seed: int, folder: Path, *, progress: bool = True) -> Trained:
@@ -44,14 +59,14 @@ def fit(config: TrainingConfig, data: Dataset, seed: int, folder: Path, *, progr
 
     Raises:
         ConfigError: the checkpoint in `folder` belongs to another configuration, data set or seed.
-        SpikebridgeError: the loss became NaN or infinite.
+        SpikebridgeError: the loss or its gradient became NaN or infinite.
     """
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
     agreement = fingerprint(config, data.provenance, seed)
-    path = folder / "checkpoint.pt"
+    path = folder / CHECKPOINT
     network = SpikingNetwork(config, len(data.class_names), seed)
-    optimiser = build_optimiser(network, config.optimiser)
+    optimiser = build_optimiser(network, config.optimiser, config.data.step_ms)
     state = load_checkpoint(path, agreement)
     history: list[EpochMetrics] = []
     if state is None:
@@ -82,6 +97,7 @@ def fit(config: TrainingConfig, data: Dataset, seed: int, folder: Path, *, progr
             save_checkpoint(path, current, agreement)
             write_metrics(history, folder, best_epoch)
             bar.update()
+    write_metrics(history, folder, best_epoch)  # again, for a run that was killed between checkpoint and metrics
     network.load_state_dict(best)
     return Trained(network.eval(), tuple(history), best_epoch)
 
@@ -90,14 +106,14 @@ def _quality(epoch: EpochMetrics) -> tuple[float, float]:
     return epoch.accuracy_validation, -epoch.loss_validation
 
 
-def build_optimiser(network: SpikingNetwork, config: OptimiserConfig) -> torch.optim.Adam:
+def build_optimiser(network: SpikingNetwork, config: OptimiserConfig, step_ms: float) -> torch.optim.Adam:
     """Adam with the groups `weights` (decayed), `delays` and `neurons`; constants are left out."""
     groups: dict[str, list[Tensor]] = {"weights": [], "delays": [], "neurons": []}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             kind = "delays" if name.endswith("delay_steps") else "weights" if "weight" in name else "neurons"
             groups[kind].append(parameter)
-    rates = {"weights": config.weight_rate, "delays": config.delay_rate, "neurons": config.neuron_rate}
+    rates = {"weights": config.weight_rate, "delays": config.delay_rate_ms / step_ms, "neurons": config.neuron_rate}
     decay = {"weights": config.weight_decay, "delays": 0.0, "neurons": 0.0}
     return torch.optim.Adam(
         [
@@ -166,14 +182,13 @@ def _train_batch(
     penalty = rate_penalty(activity.spikes, config.data.step_ms, config.regulariser)
     loss = functional.cross_entropy(scores, labels) + penalty
     if not torch.isfinite(loss):
-        raise SpikebridgeError(
-            f"the loss became {loss.item()}: lower optimiser.weight_rate or optimiser.neuron_rate; the last good "
-            "epoch is in the checkpoint"
-        )
+        raise SpikebridgeError(f"the loss became {loss.item()}: {DIVERGED}")
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn_parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    torch.nn.utils.clip_grad_norm_(nn_parameters, config.optimiser.gradient_norm)
+    norm = torch.nn.utils.clip_grad_norm_(nn_parameters, config.optimiser.gradient_norm)
+    if not torch.isfinite(norm):
+        raise SpikebridgeError(f"the gradient became {norm.item()}: {DIVERGED}")
     optimiser.step()
     network.clamp_()
     right = (scores.argmax(dim=1) == labels).float().mean()

@@ -33,7 +33,8 @@ def rate_penalty(spikes: list[Tensor], step_ms: float, config: RegulariserConfig
 
     low_strength * mean(max(0, 1 - r / low_hz)^2) + high_strength * mean(max(0, r / high_hz - 1)^2)
 
-    with r a neuron's mean rate over the batch (the lower and upper bound losses of Zenke & Vogels 2021, in Hz).
+    with r a neuron's mean rate over the batch: after the idea of the lower and upper bound losses of Zenke & Vogels
+    2021, but per neuron, over the batch and in Hz.
     """
     total = torch.zeros(())
     for layer in spikes:

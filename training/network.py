@@ -157,14 +157,14 @@ def scale_weights_to_data(network: SpikingNetwork, counts: Tensor) -> None:
     spikes = counts
     network.eval()
     for layer in network.layers:
+        if layer.norm is not None:
+            layer.norm.train()  # the statistics of these samples, as the first batches will have them
         neuron, arrivals = layer.prepare(spikes)
-        free = _without_threshold(neuron)
+        free = replace(neuron, spiking=False, refractory_steps=0)
         deviation = scan(free, arrivals, layer.surrogate)[1].std()
+        # Normalisation would undo any scale of the weights, so there the scale that follows it is set.
+        scaled = layer.projection.weight if layer.norm is None else layer.norm.gamma
         if deviation > 0:
-            layer.projection.weight.mul_(wanted / deviation)
+            scaled.mul_(wanted / deviation)
         spikes, _ = layer(spikes)
     network.train()
-
-
-def _without_threshold(neuron: NeuronTensors) -> NeuronTensors:
-    return replace(neuron, spiking=False, refractory_steps=0)

@@ -17,7 +17,7 @@ def boxcar(x: Tensor) -> Tensor:
 
 
 def triangle(x: Tensor) -> Tensor:
-    """max(0, 1 - |x|): compact support (Bellec et al. 2018)."""
+    """max(0, 1 - |x|): compact support (Bellec et al. 2018, without their damping factor)."""
     return torch.clamp(1 - x.abs(), min=0)
 
 

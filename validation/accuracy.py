@@ -36,14 +36,21 @@ class Proportion:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Accuracy over all samples, and over those of speakers who were or were not in the training set.
+    """Accuracy over all samples, and by what the training knew of their speakers.
 
-    A group without samples is None; `seen` and `unseen` both are where speakers are unknown.
+    Attributes:
+        all: every sample.
+        seen: speakers whose samples the weights were fitted on.
+        unseen: speakers who took no part in the training at all.
+        held_out: speakers on whose samples the epoch was chosen; neither seen nor unseen.
+
+    A group without samples is None; all but the first are where speakers are unknown.
     """
 
     all: Proportion | None
     seen: Proportion | None
     unseen: Proportion | None
+    held_out: Proportion | None
 
 
 def accuracy(recording: Recording) -> Accuracy:
@@ -51,8 +58,10 @@ def accuracy(recording: Recording) -> Accuracy:
     trials = recording.trials
     right = np.asarray(recording.decisions == trials.labels, dtype=np.bool_)
     if trials.seen is None:
-        return Accuracy(_share(right), None, None)
-    return Accuracy(_share(right), _share(right[trials.seen]), _share(right[~trials.seen]))
+        return Accuracy(_share(right), None, None, None)
+    held_out = np.zeros_like(trials.seen) if trials.held_out is None else trials.held_out
+    groups = (trials.seen, ~trials.seen & ~held_out, held_out)
+    return Accuracy(_share(right), *(_share(right[group]) for group in groups))
 
 
 def confusion(recording: Recording) -> IntArray:

@@ -98,7 +98,7 @@ def _different_field(a: Trials, b: Trials) -> str | None:
         return "class names"
     if (a.source, a.source_sha256) != (b.source, b.source_sha256):
         return "source"
-    for name in ("labels", "speakers", "seen"):
+    for name in ("labels", "speakers", "seen", "held_out"):
         if not _same(getattr(a, name), getattr(b, name)):
             return name
     if a.events.n_channels != b.events.n_channels:

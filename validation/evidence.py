@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikebridge.bridge.errors import SpecError
+from spikebridge.bridge.network_file import network_sha256
 from spikebridge.bridge.recording import Recording
 from spikebridge.bridge.spec import NetworkSpec
 from spikebridge.validation.accuracy import Accuracy, Proportion, accuracy, changed_decisions
@@ -132,4 +133,9 @@ def _require_network(network: NetworkSpec, recording: Recording) -> None:
         raise SpecError(
             f"the network has spiking populations {expected}, the recording of {recording.executor} has {found}; "
             "give the network that was recorded"
+        )
+    if network_sha256(network) != recording.network_sha256:
+        raise SpecError(
+            f"the recording of {recording.executor} is of network {recording.network_sha256[:12]}..., this is "
+            f"{network_sha256(network)[:12]}...; give the network that was recorded"
         )

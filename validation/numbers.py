@@ -2,8 +2,9 @@
 
     format, format_version                 `spikebridge/report`, 1
     verdict.status                         `same`, `different` or `unchecked`; .headline, .sentences in words
-    accuracy.LABEL.GROUP                   share decided right, 0 .. 1; GROUP is `all`, `seen`, `unseen`: speakers whose
-                                           samples the weights were fitted on, or not; null without samples
+    accuracy.LABEL.GROUP                   share decided right, 0 .. 1; null without samples. GROUP: `all`; by speaker
+                                           `seen` (weights were fitted on), `held_out` (the epoch was chosen on) and
+                                           `unseen` (took no part)
     accuracy_interval.LABEL.GROUP          hits, samples, low, high (95 % Wilson interval), or null
     confusion.LABEL                        rows true class, columns decision, counts; names in class_names
     decisions_changed.LABEL                samples decided otherwise than in training: share (0 .. 1), hits, samples,
@@ -129,7 +130,7 @@ def _executor(recording: Recording) -> Json:
 
 
 def _groups(found: Accuracy) -> dict[str, Proportion | None]:
-    return {"all": found.all, "seen": found.seen, "unseen": found.unseen}
+    return {"all": found.all, "seen": found.seen, "unseen": found.unseen, "held_out": found.held_out}
 
 
 def _accuracy(found: Accuracy) -> Json:

@@ -121,21 +121,27 @@ def _accuracy_section(evidence: Evidence) -> Section:
         decided = (
             "–" if e is evidence.reference or changed is None else f"{whole(changed.hits)} ({percent(changed.value)})"
         )
-        groups = [share(group) for group in (found.all, found.seen, found.unseen)]
+        groups = [share(group) for group in (found.all, found.seen, found.unseen, found.held_out)]
         rows.append((e.title, f"{e.recording.step_ms:g}", *groups, decided))
     # Every executor was given the same samples, so that the numbers of samples belong into the headings.
     found = evidence.accuracy[evidence.reference.label]
     groups = [
         f"{name} (n\u00a0=\u00a0{whole(0 if group is None else group.samples)})"
-        for name, group in (("all", found.all), ("seen speakers", found.seen), ("unseen speakers", found.unseen))
+        for name, group in (
+            ("all", found.all),
+            ("seen speakers", found.seen),
+            ("unseen speakers", found.unseen),
+            ("held-out speakers", found.held_out),
+        )
     ]
     columns = ("executor", "step (ms)", *groups, "decisions changed")
     return Section(
         key="accuracy",
         title="How often is the network right?",
         introduction=(
-            "Accuracy over the test samples, in brackets the 95% interval of Wilson 1927, both in percent. Seen are "
-            "the speakers of the training set, in recordings the network was not trained on."
+            "Accuracy over the test samples, in brackets the 95% interval of Wilson 1927, both in percent; it takes "
+            "samples for independent, which those of one speaker are not quite. Seen are the speakers that the weights "
+            "were fitted on, in other recordings; held-out those on whom the epoch was chosen; unseen took no part."
         ),
         tables=(Table("Accuracy with its 95% interval; n is the number of samples", columns, tuple(rows)),),
         pictures=(confusion_picture(evidence.reference, evidence.primary),),
@@ -159,7 +165,8 @@ def _activity_section(evidence: Evidence) -> Section:
         key="activity",
         title="What does the activity look like?",
         introduction=(
-            "Statistics per population over all samples, by Elephant. In brackets is what the value rests on: a train "
+            "Statistics per population over all samples; intervals and their CV by Elephant. In brackets is what the "
+            "value rests on: a train "
             "is one neuron in one sample. What is undefined is left out of the mean and is never counted as zero."
         ),
         tables=(Table("Activity per population", ("statistic", *(e.title for e in evidence.executors)), tuple(rows)),),

@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from spikebridge.bridge.errors import DataError
 from spikebridge.bridge.storage import atomic_path
 
-AVERAGED = ("accuracy", "rate_hz")
+AVERAGED = ("accuracy", "rate_hz", "statistics")
 TEMPLATES = Path(__file__).parent / "templates"
 
 type Json = dict[str, Any]
@@ -57,6 +57,7 @@ def write_summary(folders: Mapping[int, Path], out: Path) -> Json:
 def summarise(reports: Mapping[int, Json]) -> Json:
     """The content of the summary's `report.json`."""
     seeds = list(reports)
+    reports = {seed: report | {"statistics": _values(report["statistics"])} for seed, report in reports.items()}
     every = list(reports.values())
     result: Json = {"format": "spikebridge/summary", "format_version": 1, "seeds": seeds}
     for key in AVERAGED:
@@ -93,6 +94,14 @@ def _read(path: Path) -> Json:
         raise DataError("no report of this realisation; run it first", path=path)
     report: Json = json.loads(path.read_text(encoding="utf-8"))
     return report
+
+
+def _values(statistics: Json) -> Json:
+    """By label, population and statistic, the value alone: numbers of trains are not to be averaged."""
+    return {
+        label: {name: {key: found["value"] for key, found in keys.items()} for name, keys in populations.items()}
+        for label, populations in statistics.items()
+    }
 
 
 def _combine(values: list[Any], how: Any) -> Any:

@@ -46,8 +46,8 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     if evidence.reference.recording.spikes:
         rates = ", ".join(f"{number(evidence.mean_rate_hz(e.label))} Hz ({e.label})" for e in evidence.executors)
         sentences.append(f"A hidden neuron fires on average at {rates}.")
-    if not compared:
-        return Verdict(Status.UNCHECKED, "Spikes were not compared one by one.", tuple(sentences))
+    if not on_grid and all(parity.ok for parity in compared):
+        return Verdict(Status.UNCHECKED, "The whole network was not compared spike for spike.", tuple(sentences))
     if all(parity.mismatches == 0 for parity in compared) and not all(parity.ok for parity in compared):
         return Verdict(Status.DIFFERENT, "Every spike is the same, but the readout is not.", tuple(sentences))
     if not all(parity.ok for parity in compared):

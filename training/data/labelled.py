@@ -75,12 +75,13 @@ class LabelledEvents:
             self.source_sha256,
         )
 
-    def trials(self, fitted_speakers: Collection[int] | None) -> Trials:
+    def trials(self, fitted_speakers: Collection[int] | None, held_out_speakers: Collection[int] = ()) -> Trials:
         """These samples as the trials that every executor is presented with.
 
         Args:
             fitted_speakers: the speakers whose samples the weights were fitted on, or None where that is unknown; then
                 whether a speaker was seen is unknown too, and the trials carry no speakers.
+            held_out_speakers: the speakers on whose samples the epoch was chosen.
 
         Raises:
             SpecError: speakers were fitted on, but these samples do not say who spoke.
@@ -96,4 +97,5 @@ class LabelledEvents:
             seen=None if speakers is None else np.isin(speakers, sorted(fitted_speakers or ())),
             source=self.source,
             source_sha256=self.source_sha256,
+            held_out=None if speakers is None else np.isin(speakers, sorted(held_out_speakers)),
         )

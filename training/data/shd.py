@@ -124,7 +124,7 @@ def _check_units(path: Path, units: npt.NDArray[Any], offsets: IntArray, n_chann
         sample, spike, value = _first(bad, units, offsets)
         problem = (
             f"spike {spike} is on unit {value}, outside 0 .. {n_channels - 1}; "
-            "if the recording has more channels, give their number as n_channels"
+            "if the recording has more channels, set data.file_channels"
         )
         raise DataError(problem, path=path, sample=sample, field=UNITS)
 
