@@ -7,6 +7,9 @@ from pathlib import Path
 
 from spikebridge.bridge.provenance import versions
 
+# As the command line does; before PyTorch is imported. Threads that spin while they wait slow each other down.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 

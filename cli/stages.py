@@ -144,10 +144,16 @@ def validate_files(
     from spikebridge.validation.verdict import Status
 
     reference = load_recording(reference_path)
+    if reference.executor.startswith("brian2"):
+        raise SpecError(
+            f"{reference_path}: is a simulation of {reference.executor}; REFERENCE is what PyTorch recorded"
+        )
     found: dict[str, Recording] = {}
     replay: Recording | None = None
     for path in simulations:
         recording = load_recording(path)
+        if recording.executor == reference.executor:
+            raise SpecError(f"{path}: was recorded by {recording.executor}, like the reference; give what Brian2 did")
         if is_replay(recording):
             if replay is not None:
                 raise SpecError(f"{path}: a second replay; give one")
@@ -188,6 +194,10 @@ def simulate_file(
     from spikebridge.sim.options import SimulationOptions
     from spikebridge.sim.run import simulate, simulate_replay
 
+    if out.resolve() in (network.resolve(), inputs.resolve()):
+        raise SpecError(f"--out {out} would overwrite an input; give another name")
+    if out.is_dir():
+        raise SpecError(f"--out {out} is a folder; give the name of the file to write")
     spec, recording = load_network(network), load_recording(inputs)
     options = SimulationOptions() if backend is None else SimulationOptions(backend=backend)
     trials = recording.trials

@@ -11,7 +11,9 @@ import numpy as np
 
 from spikebridge.bridge.network_file import load_network, save_network
 
-source, target = (Path(name) for name in sys.argv[1:3])
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
+source, target = (Path(name) for name in sys.argv[1:])
 network = load_network(source)
 first = network.projections[0]
 strongest = int(np.abs(first.weight).argmax())

@@ -231,6 +231,16 @@ def test_what_goes_wrong_has_a_message_and_an_exit_code(
     assert "Traceback" not in error
 
 
+def test_what_cannot_be_compared_or_would_be_overwritten_is_refused(run: Path, tmp_path: Path) -> None:
+    network, reference, grid = (str(run / name) for name in ("network.h5", "reference.h5", "grid.h5"))
+    assert main(["validate", network, reference, reference, "--out", str(tmp_path)]) == 4  # with itself
+    assert main(["validate", network, grid, reference, "--out", str(tmp_path)]) == 4  # swapped
+    before = (run / "network.h5").read_bytes()
+    for out in (network, reference, str(tmp_path)):
+        assert main(["simulate", network, "--inputs", reference, "--out", out, "--quiet"]) == 4
+    assert (run / "network.h5").read_bytes() == before
+
+
 @pytest.mark.parametrize("extra", [["--step-ms", "3"], ["--samples", "1000"], ["--replay", "--step-ms", "1"]])
 def test_impossible_simulations_are_refused(run: Path, tmp_path: Path, extra: list[str]) -> None:
     command = [

@@ -101,7 +101,7 @@ class NeuronConfig:
         readout_tau_ms: tau_u of the readout.
         train_time_constants: False keeps all of the above as drawn.
         reset, reset_value: `subtract` takes off the threshold, `to_value` sets the potential to `reset_value`.
-        refractory_ms: None takes one training step: what every grid has by itself, made explicit, so that a finer
+        refractory_ms: where not set, one training step: what every grid has by itself, made explicit, so that a finer
             simulation cannot fire faster than the training could.
         surrogate: the gradient of a spike; `boxcar` and `triangle` have compact support.
         surrogate_width: distance to threshold over which it falls off, in units of the threshold.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,12 @@ from spikebridge.training.augment import shift_channels, stretch_time
 from spikebridge.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from spikebridge.training.config import OptimiserConfig, TrainingConfig
 from spikebridge.training.dataset import Batchable, Dataset
+from spikebridge.training.interrupt import interrupts_between
 from spikebridge.training.loss import decode_tensor, rate_penalty, rates_hz
 from spikebridge.training.metrics import EpochMetrics, write_metrics
 from spikebridge.training.network import SpikingNetwork, scale_weights_to_data
+
+log = logging.getLogger("spikebridge")
 
 CHECKPOINT = "checkpoint.pt"
 DIVERGED = (
@@ -64,42 +68,67 @@ def fit(config: TrainingConfig, data: Dataset, seed: int, folder: Path, *, progr
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
     agreement = fingerprint(config, data.provenance, seed)
-    path = folder / CHECKPOINT
-    network = SpikingNetwork(config, len(data.class_names), seed)
-    optimiser = build_optimiser(network, config.optimiser, config.data.step_ms)
-    state = load_checkpoint(path, agreement)
-    history: list[EpochMetrics] = []
+    run = _Run(SpikingNetwork(config, len(data.class_names), seed), config)
+    state = load_checkpoint(folder / CHECKPOINT, agreement)
     if state is None:
-        scale_weights_to_data(network, data.train.counts[: 2 * config.optimiser.batch_size].float())
-        best: dict[str, Tensor] = {}
-        best_epoch = -1
+        scale_weights_to_data(run.network, data.train.counts[: 2 * config.optimiser.batch_size].float())
     else:
-        network.load_state_dict(state["network"])
-        optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"])
-        history = [EpochMetrics(**row) for row in state["history"]]
-        best, best_epoch = state["best"], state["best_epoch"]
-    total = config.optimiser.epochs
-    bar = tqdm(total=total, initial=len(history), desc=f"training (seed {seed})", unit="epoch", disable=not progress)
-    with bar:
-        for epoch in range(len(history), total):
-            history.append(_epoch(network, optimiser, data, config, seed, epoch, bar))
-            if best_epoch < 0 or _quality(history[-1]) > _quality(history[best_epoch]):
-                best, best_epoch = copy.deepcopy(network.state_dict()), epoch
-            current = {
-                "network": network.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "random": torch.get_rng_state(),
-                "history": [asdict(row) for row in history],
-                "best": best,
-                "best_epoch": best_epoch,
-            }
-            save_checkpoint(path, current, agreement)
-            write_metrics(history, folder, best_epoch)
+        run.restore(state)
+    done, total = len(run.history), config.optimiser.epochs
+    if done:
+        log.info("%d of %d epochs were trained already", done, total)
+    shown = None if progress else True  # None: only on a terminal
+    bar = tqdm(total=total, initial=done, desc=f"training (seed {seed})", unit="epoch", disable=shown)
+    with bar, interrupts_between() as raise_if_interrupted:
+
+        def between(text: str) -> None:
+            bar.set_postfix_str(text, refresh=True)
+            raise_if_interrupted()
+
+        for epoch in range(done, total):
+            run.keep(_epoch(run.network, run.optimiser, data, config, seed, epoch, between))
+            save_checkpoint(folder / CHECKPOINT, run.state(), agreement)
+            write_metrics(run.history, folder, run.best_epoch)
             bar.update()
-    write_metrics(history, folder, best_epoch)  # again, for a run that was killed between checkpoint and metrics
-    network.load_state_dict(best)
-    return Trained(network.eval(), tuple(history), best_epoch)
+    write_metrics(run.history, folder, run.best_epoch)  # a kill may have come between checkpoint and metrics
+    run.network.load_state_dict(run.best)
+    return Trained(run.network.eval(), tuple(run.history), run.best_epoch)
+
+
+class _Run:
+    """What changes while training, and what of it a checkpoint holds."""
+
+    def __init__(self, network: SpikingNetwork, config: TrainingConfig) -> None:
+        self.network = network
+        self.optimiser = build_optimiser(network, config.optimiser, config.data.step_ms)
+        self.history: list[EpochMetrics] = []
+        self.best: dict[str, Tensor] = {}
+        self.best_epoch = -1
+
+    def keep(self, epoch: EpochMetrics) -> None:
+        """Note an epoch, and its weights if it is the best so far."""
+        self.history.append(epoch)
+        if self.best_epoch < 0 or _quality(epoch) > _quality(self.history[self.best_epoch]):
+            self.best, self.best_epoch = copy.deepcopy(self.network.state_dict()), len(self.history) - 1
+
+    def state(self) -> dict[str, Any]:
+        """Everything that `restore` needs."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "random": torch.get_rng_state(),
+            "history": [asdict(row) for row in self.history],
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["random"])
+        self.history = [EpochMetrics(**row) for row in state["history"]]
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
 
 
 def _quality(epoch: EpochMetrics) -> tuple[float, float]:
@@ -138,7 +167,7 @@ def _epoch(
     config: TrainingConfig,
     seed: int,
     epoch: int,
-    bar: Any,
+    between: Callable[[str], None],
 ) -> EpochMetrics:
     started = time.perf_counter()
     torch.manual_seed(seed * 1_000_003 + epoch)
@@ -157,7 +186,7 @@ def _epoch(
         varied = stretch_time(shift_channels(counts, augmentation.shift_channels), augmentation.stretch_time)
         for key, value in _train_batch(network, optimiser, varied, labels, config).items():
             totals[key] += value * len(labels)
-        bar.set_postfix_str(f"epoch {epoch + 1}, batch {number + 1}/{len(batches)}", refresh=True)
+        between(f"epoch {epoch + 1}, batch {number + 1}/{len(batches)}")
     samples = len(data.train.labels)
     sigma = network.layers[0].projection.sigma_steps
     accuracy, loss, rate = evaluate(network, data.validation, config)

@@ -65,8 +65,8 @@ def require_same_network(reference: Recording, other: Recording) -> None:
     if reference.network_sha256 != other.network_sha256:
         raise SpecError(
             f"networks differ: {_name(reference)} ran {reference.network_sha256[:12]}..., {_name(other)} "
-            f"{other.network_sha256[:12]}...; simulate the exported network again (or pass same_network=False, to see "
-            "what a deliberate change does)"
+            f"{other.network_sha256[:12]}...; simulate the exported network again (to see what a "
+            "deliberate change does: --allow-other-network, in Python same_network=False)"
         )
 
 
