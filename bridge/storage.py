@@ -17,7 +17,10 @@ FORMAT_VERSION = 1
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary name beside `target`, renamed to it when the block succeeds and deleted when it does not."""
+    """A temporary name beside `target`, renamed to it when the block succeeds and deleted when it does not.
+
+    The name is fixed, so that what a killed writer left is replaced; two processes must not write one target at a time.
+    """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")

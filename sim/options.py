@@ -16,9 +16,9 @@ class SimulationOptions:
 
     Attributes:
         backend: `numpy` and `cython` are Brian2's runtime with that code generation target, `cpp` is C++ standalone.
-            NumPy compiles nothing and wins on the training grid; at finer steps Cython does (it compiles once per
-            machine, about a minute) and C++ (it compiles every time, half a minute).
-        lanes: copies of the network side by side; every lane runs its samples one after another. None takes 32 for the
+            NumPy compiles nothing, which suits a few runs on the training grid. Cython is faster everywhere once it
+            has compiled (about a minute, once per machine and model); C++ compiles every time, about half a minute.
+        lanes: copies of the network side by side; every lane runs its samples one after another. Not set, 32 for the
             runtime, whose cost per step hardly depends on the number of neurons, and 1 for C++, where the synapses of
             one copy stay in the processor's cache.
         readout_limit_mib: samples are simulated in batches so that the readout traces of one stay below this; the
