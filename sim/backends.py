@@ -58,6 +58,8 @@ def _preferences(name: str) -> dict[str, object]:
         "codegen.cpp.extra_compile_args_gcc": STRICT_FLAGS,
         "codegen.runtime.cython.cache_dir": CYTHON_CACHE,
         "core.default_float_dtype": brian2.float64,
+        # By default Brian2 answers Ctrl-C by ending the run early, and a part of it would pass for the whole.
+        "core.stop_on_keyboard_interrupt": False,
         # Threads lose on networks of this size, up to 30 times with one copy; use processes.
         "devices.cpp_standalone.openmp_threads": 0,
         # Brian2's default is an unlimited number of compilers at once, 0.2 to 0.7 GB each.
