@@ -20,7 +20,7 @@ from spikebridge.bridge.errors import SpecError
 from spikebridge.bridge.reference import run_reference
 from spikebridge.bridge.replay import replay_inputs, replay_network
 from spikebridge.bridge.spec import NetworkSpec
-from spikebridge.bridge.spikes import SpikeTrains, bin_events
+from spikebridge.bridge.spikes import SpikeTrains
 from spikebridge.sim.options import SimulationOptions
 from spikebridge.sim.run import run_network, simulate
 from spikebridge.training.executor import run_batch
@@ -112,14 +112,6 @@ def test_a_gap_that_is_too_short_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
         assert_brian2_equals_reference(grid, inputs, SimulationOptions(lanes=1))
 
 
-def test_batches_do_not_change_the_result() -> None:
-    spec = every_kind_network(seed=5, n_steps=40)
-    trials = random_trials(spec, samples=40)
-    whole = simulate(spec, trials, step_ms=10.0, options=SimulationOptions(lanes=20))
-    parts = [simulate(spec, trials.select(np.arange(k, k + 20)), step_ms=10.0) for k in (0, 20)]
-    np.testing.assert_array_equal(np.concatenate([part.scores for part in parts]), whole.scores)
-
-
 @given(network_specs(), st.integers(0, 2**32 - 1))
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_replay_drives_every_population_to_the_same_spikes(spec: NetworkSpec, seed: int) -> None:
@@ -131,18 +123,6 @@ def test_replay_drives_every_population_to_the_same_spikes(spec: NetworkSpec, se
     for name, expected in spikes.items():
         assert same(replayed[name], expected)
     np.testing.assert_array_equal(again["readout"], potentials["readout"])
-
-
-def test_finer_steps_take_inputs_at_their_true_times() -> None:
-    spec = every_kind_network(seed=4, n_steps=20)
-    trials = random_trials(spec, 3)
-    fine = simulate(spec, trials, step_ms=2.5, options=NUMPY)
-    assert fine.readout is None  # decoded on the fly
-    assert (fine.n_steps, fine.step_ms) == (80, 2.5)
-    grid = on_training_grid(spec)
-    coarse_inputs, _ = bin_events(trials.events, 10.0, grid.n_steps)
-    fine_inputs, _ = bin_events(trials.events, 2.5, 80)
-    assert np.array_equal(np.sort(fine_inputs.step // 4), np.sort(coarse_inputs.step))
 
 
 def test_no_state_of_brian2_survives_a_run() -> None:
