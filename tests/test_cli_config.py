@@ -40,7 +40,7 @@ def test_a_file_states_only_what_differs(tmp_path: Path) -> None:
             "[neuron]\ntau_membrane_ms = [50, 20]\n",
             r"neuron: tau_membrane_ms is \[50\.0, 20\.0\]; write the lower bound",
         ),
-        ("[network]\nmax_delay_ms = 25\n", r"max_delay_ms of 25\.0 ms is no multiple of step_ms"),
+        ("[network]\npulse_ms = 25\n", r"pulse_ms of 25\.0 ms is no multiple of step_ms"),
         ("[simulation]\nbackend = 'gpu'\n", r"simulation\.backend: .*'numpy'"),
         ("[simulation]\nlane = 3\n", r"unknown key 'simulation\.lane'; did you mean 'simulation\.lanes'\?"),
         ("[stages]\nfiner_steps_ms = [0]\n", r"stages\.finer_steps_ms\.0: .*greater than 0"),
