@@ -111,7 +111,7 @@ def _sides(options: argparse.Namespace) -> tuple[Side, Side]:
 
 
 def _networks(options: argparse.Namespace, recordings: Sequence[Recording]) -> dict[str, tuple[NetworkSpec, Path]]:
-    """The networks that A or B ran, by checksum. What was named must be one; what merely lies there may not be.
+    """Networks by checksum. What was named must be one that A or B ran; what merely lies beside them may be another.
 
     Raises:
         SpecError: a named network is not what was recorded.
@@ -135,8 +135,7 @@ def _networks(options: argparse.Namespace, recordings: Sequence[Recording]) -> d
         path = Path(recording_path).parent / NETWORK
         if unnamed and path.is_file():
             spec = load_network(path)
-            if network_sha256(spec) in wanted:
-                found.setdefault(network_sha256(spec), (spec, path))
+            found.setdefault(network_sha256(spec), (spec, path))
     return found
 
 

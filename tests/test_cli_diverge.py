@@ -47,7 +47,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _quiet_logging() -> Iterator[None]:
+def _quiet_logging_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)  # a picture without --out goes to the current folder
     yield
     logging.getLogger("spikebridge").setLevel(logging.NOTSET)
 
