@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from spikebridge.bridge.errors import DataError, SpikebridgeError
 from spikebridge.bridge.provenance import versions
-from spikebridge.cli import commands
+from spikebridge.cli import commands, diverge
 
 EXIT_CODES = """\
 exit codes:
@@ -19,7 +19,7 @@ exit codes:
   2  wrong command line or configuration
   3  a data or result file is missing, damaged or cannot be written
   4  a network or recording is inconsistent, or asks for what cannot be done
-  5  simulation and training are not spike for spike the same
+  5  recordings that should be the same, spike for spike, are not
   130  interrupted; `run` and `train` continue where they stopped
 """
 
@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(subparsers)
     _add_simulate(subparsers)
     _add_validate(subparsers)
+    diverge.configure(_command(subparsers, "diverge", diverge.HELP, diverge.EXAMPLES))
     _add_data(subparsers)
     _add_info(subparsers)
     return parser
