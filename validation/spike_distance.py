@@ -41,7 +41,8 @@ class VanRossum:
         neighbourhood (within a few time constants), or only one of the two fires at all.
         """
         largest = float(self.reference.sum() + self.other.sum())
-        return float(np.sqrt(self.apart.sum() / largest)) if largest else 0.0
+        # Sums of different terms: without a counterpart, rounding could leave them a last bit above 1.
+        return min(1.0, float(np.sqrt(self.apart.sum() / largest))) if largest else 0.0
 
 
 def van_rossum(reference: SpikeTrains, other: SpikeTrains, time_constant_ms: float = TIME_CONSTANT_MS) -> VanRossum:
