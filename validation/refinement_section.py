@@ -39,7 +39,7 @@ def _decisions_table(refinement: Refinement) -> Table:
     for step in (refinement.training, *refinement.steps):
         lost = refinement.accuracy_lost_points(step)
         changed = "–" if step is refinement.training else share(step.decisions_changed)
-        difference = "–" if step is refinement.training or lost is None else f"{-lost:+.1f}"
+        difference = "–" if step is refinement.training or lost is None else f"{0.0 - lost:+.1f}"
         rows.append((step.label, f"{step.step_ms:g}", share(step.accuracy), difference, changed, _largest(step)))
     columns = (
         "run",
@@ -77,7 +77,7 @@ def _populations_table(refinement: Refinement) -> Table:
         "rate (Hz)",
         "against training",
         "distance",
-        "of which binning",
+        "binning alone",
         "coincident",
     )
     caption = "Rates and spike times per population, against the training's; the distance is 0 .. 1"
