@@ -30,18 +30,13 @@ class StagesConfig:
     Attributes:
         finer_steps_ms: simulate at these steps too, inputs at their true times, and report accuracy, rates and spike
             times. Coarser steps than the training's are allowed as well; every step must divide the duration, and with
-            `pulse` synapses the training step.
+            `pulse` synapses the training step. The training step itself is `grid.h5` and may be in the list.
         continuous: simulate at 0.1 ms into `continuous.h5` and report what the network loses against training; if
             `finer_steps_ms` lists 0.1 as well, it is simulated once.
     """
 
     finer_steps_ms: tuple[Annotated[float, Field(gt=0)], ...] = ()
     continuous: bool = False
-
-    @property
-    def other_steps_ms(self) -> tuple[float, ...]:
-        """All steps besides the training's, without the one of `continuous`."""
-        return tuple(ms for ms in self.finer_steps_ms if not (self.continuous and ms == CONTINUOUS_STEP_MS))
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -58,6 +53,11 @@ class RunConfig:
         require_steps("stages.finer_steps_ms", self.stages.finer_steps_ms, self.training)
         if self.stages.continuous:
             require_steps("stages.continuous", (CONTINUOUS_STEP_MS,), self.training)
+            if self.training.data.step_ms == CONTINUOUS_STEP_MS:
+                raise ValueError(
+                    f"stages.continuous: the training step, data.step_ms, is {CONTINUOUS_STEP_MS:g} ms already, so "
+                    "that grid.h5 is the simulation in continuous time; leave it out"
+                )
         return self
 
 

@@ -16,7 +16,7 @@ from spikebridge.bridge.network_file import load_network, save_network
 from spikebridge.bridge.provenance import source_sha256, versions
 from spikebridge.bridge.recording import Recording
 from spikebridge.bridge.recording_file import load_recording, save_recording
-from spikebridge.cli.config import RunConfig, StagesConfig, save_config
+from spikebridge.cli.config import RunConfig, save_config
 from spikebridge.validation.labelled import CONTINUOUS_STEP_MS
 
 type Backend = Literal["numpy", "cython", "cpp"]
@@ -31,10 +31,11 @@ REPLAY = "replay.h5"
 CONTINUOUS = "continuous.h5"
 
 
-def other_steps(config: StagesConfig) -> dict[str, float]:
-    """File and step of every simulation at another step than the training's."""
-    files = {f"step_{step_ms:g}ms.h5": step_ms for step_ms in config.other_steps_ms}
-    return files | ({CONTINUOUS: CONTINUOUS_STEP_MS} if config.continuous else {})
+def other_steps(config: RunConfig) -> dict[str, float]:
+    """File and step of every simulation at another step than the training's, each step once."""
+    continuous = {CONTINUOUS: CONTINUOUS_STEP_MS} if config.stages.continuous else {}
+    elsewhere = {config.training.data.step_ms, *continuous.values()}
+    return {f"step_{ms:g}ms.h5": ms for ms in config.stages.finer_steps_ms if ms not in elsewhere} | continuous
 
 
 def seeds_and_folders(config: RunConfig, out: Path) -> Iterator[tuple[int, Path]]:
@@ -86,7 +87,7 @@ def simulate_run(config: RunConfig, out: Path, *, progress: bool) -> None:
     spec, reference = load_network(out / NETWORK), load_recording(out / REFERENCE)
     options = config.simulation
     at_step = {out / GRID: spec.training_step_ms}
-    at_step |= {out / name: step_ms for name, step_ms in other_steps(config.stages).items()}
+    at_step |= {out / name: step_ms for name, step_ms in other_steps(config).items()}
     jobs: dict[Path, Callable[[], Recording]] = {
         path: partial(simulate, spec, reference.trials, step_ms=step_ms, options=options, progress=progress)
         for path, step_ms in at_step.items()
@@ -130,7 +131,7 @@ def validate_run(config: RunConfig, out: Path) -> None:
     Raises:
         ParityError: grid or replay are not spike for spike the reference; the report says where.
     """
-    paths = [out / GRID, out / REPLAY, *(out / name for name in other_steps(config.stages))]
+    paths = [out / GRID, out / REPLAY, *(out / name for name in other_steps(config))]
     validate_files(out / NETWORK, out / REFERENCE, paths, out, same_network=True)
 
 

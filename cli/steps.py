@@ -9,7 +9,7 @@ from spikebridge.training.config import TrainingConfig
 
 
 def require_steps(key: str, steps_ms: Sequence[float], training: TrainingConfig) -> None:
-    """Every step is another one than the training's, given once, and one that the network can be put on.
+    """Every step is given once, and one that the network can be put on.
 
     The rules are those of `discretise`, for the network that this configuration trains and exports.
 
@@ -25,11 +25,6 @@ def require_steps(key: str, steps_ms: Sequence[float], training: TrainingConfig)
     for index, step_ms in enumerate(steps_ms):
         if step_ms in steps_ms[:index]:
             raise ValueError(f"{key}: {step_ms:g} ms is listed twice; list it once")
-        if step_ms == data.step_ms:
-            raise ValueError(
-                f"{key}: {step_ms:g} ms is the training step, data.step_ms, at which grid.h5 is simulated anyway; "
-                "leave it out"
-            )
         if bool(off_grid(data.duration_ms, step_ms)):
             raise ValueError(
                 f"{key}: data.duration_ms of {data.duration_ms:g} ms is no multiple of a step of {step_ms:g} ms; "
