@@ -110,6 +110,7 @@ def _add_simulate(subparsers: _Subparsers) -> None:
         "run an exported network in Brian2 on the inputs of a recording",
         "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out grid.h5\n"
         "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out fine.h5 --step-ms 1\n"
+        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out cont.h5 --step-ms 0.1\n"
         "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out replay.h5 --replay\n",
     )
     parser.add_argument("network", metavar="NETWORK.h5", help="what `train` exported")

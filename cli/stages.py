@@ -17,6 +17,7 @@ from spikebridge.bridge.provenance import source_sha256, versions
 from spikebridge.bridge.recording import Recording
 from spikebridge.bridge.recording_file import load_recording, save_recording
 from spikebridge.cli.config import RunConfig, save_config
+from spikebridge.validation.labelled import CONTINUOUS_STEP_MS
 
 type Backend = Literal["numpy", "cython", "cpp"]
 
@@ -27,11 +28,14 @@ NETWORK = "network.h5"
 REFERENCE = "reference.h5"
 GRID = "grid.h5"
 REPLAY = "replay.h5"
+CONTINUOUS = "continuous.h5"
 
 
-def finer_name(step_ms: float) -> str:
-    """File of the simulation at a step finer than the training grid."""
-    return f"step_{step_ms:g}ms.h5"
+def other_steps(config: RunConfig) -> dict[str, float]:
+    """File and step of every simulation at another step than the training's, each step once."""
+    continuous = {CONTINUOUS: CONTINUOUS_STEP_MS} if config.stages.continuous else {}
+    elsewhere = {config.training.data.step_ms, *continuous.values()}
+    return {f"step_{ms:g}ms.h5": ms for ms in config.stages.finer_steps_ms if ms not in elsewhere} | continuous
 
 
 def seeds_and_folders(config: RunConfig, out: Path) -> Iterator[tuple[int, Path]]:
@@ -77,12 +81,13 @@ def train(config: RunConfig, data_folder: Path | None, seed: int, out: Path, *, 
 
 
 def simulate_run(config: RunConfig, out: Path, *, progress: bool) -> None:
-    """Grid simulation, replay and finer steps of the network in `out`, each written as a recording."""
+    """Grid simulation, replay and other steps of the network in `out`, each written as a recording."""
     from spikebridge.sim.run import simulate, simulate_replay
 
     spec, reference = load_network(out / NETWORK), load_recording(out / REFERENCE)
     options = config.simulation
-    at_step = {out / GRID: spec.training_step_ms} | {out / finer_name(ms): ms for ms in config.stages.finer_steps_ms}
+    at_step = {out / GRID: spec.training_step_ms}
+    at_step |= {out / name: step_ms for name, step_ms in other_steps(config).items()}
     jobs: dict[Path, Callable[[], Recording]] = {
         path: partial(simulate, spec, reference.trials, step_ms=step_ms, options=options, progress=progress)
         for path, step_ms in at_step.items()
@@ -126,7 +131,7 @@ def validate_run(config: RunConfig, out: Path) -> None:
     Raises:
         ParityError: grid or replay are not spike for spike the reference; the report says where.
     """
-    paths = [out / GRID, out / REPLAY, *(out / finer_name(step_ms) for step_ms in config.stages.finer_steps_ms)]
+    paths = [out / GRID, out / REPLAY, *(out / name for name in other_steps(config))]
     validate_files(out / NETWORK, out / REFERENCE, paths, out, same_network=True)
 
 
@@ -139,7 +144,7 @@ def validate_files(
         SpecError: recordings that do not belong together.
         ParityError: the simulation on the training grid, or the replay, differs from the reference.
     """
-    from spikebridge.validation.labelled import simulation_label
+    from spikebridge.validation.labelled import name_continuous, simulation_label
     from spikebridge.validation.report import build_report, write_report
     from spikebridge.validation.verdict import Status
 
@@ -163,6 +168,7 @@ def validate_files(
         if label in found:
             raise SpecError(f"{path}: a second simulation at a step of {recording.step_ms:g} ms; give one per step")
         found[label] = recording
+    found = name_continuous(found)
     shortest = min(recording.trials.n_samples for recording in [reference, *found.values()])
     if shortest < reference.trials.n_samples:
         log.info("comparing the first %d of %d samples", shortest, reference.trials.n_samples)

@@ -21,6 +21,7 @@ from spikebridge.validation.compatibility import (
 )
 from spikebridge.validation.labelled import GRID, REPLAY, TRAINING, Labelled
 from spikebridge.validation.parity import Parity, compare_spikes
+from spikebridge.validation.refinement import Refinement, measure_refinement
 from spikebridge.validation.statistics import Criteria, Observations, Statistic, rates_hz, standard_statistics
 
 
@@ -34,6 +35,7 @@ class Evidence:
         parity: by label, `replay` included; a simulation on another grid has none.
         accuracy: by label, the reference's included.
         decisions_changed: by label of the simulation, against the reference.
+        refinement: rungs 3 and 4, what changes with the step.
         statistics: which were observed.
         observations: by label, population and key of the statistic.
     """
@@ -44,6 +46,7 @@ class Evidence:
     parity: Mapping[str, Parity]
     accuracy: Mapping[str, Accuracy]
     decisions_changed: Mapping[str, Proportion | None]
+    refinement: Refinement
     statistics: tuple[Statistic, ...]
     observations: Mapping[str, Mapping[str, Mapping[str, Observations]]]
 
@@ -113,6 +116,7 @@ def collect_evidence(
         parity=parity,
         accuracy={e.label: accuracy(e.recording) for e in executors},
         decisions_changed={s.label: changed_decisions(reference, s.recording) for s in labelled},
+        refinement=measure_refinement(reference, simulations),
         statistics=statistics,
         observations={e.label: _observe(e.recording, statistics) for e in executors},
     )

@@ -7,9 +7,10 @@ from enum import StrEnum
 
 from spikebridge.validation.accuracy import Accuracy
 from spikebridge.validation.evidence import Evidence
-from spikebridge.validation.formatting import counted, number, percent, share, small, whole
+from spikebridge.validation.formatting import counted, number, percent, share, signed_percent, small, whole
 from spikebridge.validation.labelled import REPLAY
 from spikebridge.validation.parity import READOUT_TOLERANCE, FirstMismatch, Parity
+from spikebridge.validation.refinement import Refinement
 
 
 class Status(StrEnum):
@@ -40,9 +41,7 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     if any(not parity.same_network for parity in compared):
         sentences.append("Note: a simulated network is not the exported one; their checksums differ.")
     sentences += _accuracy_sentences(evidence)
-    for label, changed in evidence.decisions_changed.items():
-        if label not in on_grid and changed is not None:
-            sentences.append(f"{label} decides otherwise than the training in {percent(changed.value)} of the samples.")
+    sentences += _continuous_sentence(evidence.refinement) + _changed_sentence(evidence.refinement)
     if evidence.reference.recording.spikes:
         rates = ", ".join(f"{number(evidence.mean_rate_hz(e.label))} Hz ({e.label})" for e in evidence.executors)
         sentences.append(f"A hidden neuron fires on average at {rates}.")
@@ -108,3 +107,30 @@ def _accuracy_sentences(evidence: Evidence) -> list[str]:
             text += f"; speakers heard in training {share(found.seen)}, others {share(found.unseen)}"
         sentences.append(text + ". In brackets: 95% interval." if not sentences else text + ".")
     return sentences
+
+
+def _continuous_sentence(refinement: Refinement) -> list[str]:
+    """Rung 4, the headline number: accuracy against training, and the largest change of a rate."""
+    found, before = refinement.continuous, refinement.training.accuracy
+    if found is None or found.accuracy is None or before is None:
+        return []
+    points = 100.0 * (before.value - found.accuracy.value)
+    change = "no change" if points == 0 else f"{number(abs(points), 1)} points {'less' if points > 0 else 'more'}"
+    text = (
+        f"In continuous time (steps of {found.step_ms:g} ms) the accuracy is {percent(found.accuracy.value)} against "
+        f"{percent(before.value)} in training, {change}"
+    )
+    largest = found.largest_rate_change
+    if largest is not None:
+        text += f"; the mean rate that changes most is that of {largest[0]}, by {signed_percent(largest[1])}"
+    return [text + "."]
+
+
+def _changed_sentence(refinement: Refinement) -> list[str]:
+    """One sentence for all steps: how often each decides otherwise."""
+    changed = [(s.label, s.decisions_changed) for s in refinement.other_steps if s.decisions_changed is not None]
+    if not changed:
+        return []
+    (first, share_of_first), *others = changed
+    text = f"{first} decides otherwise than the training in {percent(share_of_first.value)} of the samples"
+    return [", ".join([text, *(f"{label} in {percent(found.value)}" for label, found in others)]) + "."]
