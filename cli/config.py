@@ -27,9 +27,12 @@ class StagesConfig:
 
     Attributes:
         finer_steps_ms: simulate at these steps too, inputs at their true times, and report accuracy and rates.
+        physical: simulate in mV, pA, pF and nS too, at the finest of these steps (without any, on the training grid),
+            and require the spikes of the simulation without units.
     """
 
     finer_steps_ms: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    physical: bool = False
 
 
 @dataclass(frozen=True, config=STRICT)
