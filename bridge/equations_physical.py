@@ -3,7 +3,8 @@
 Two choices keep the spikes those of the dimensionless model:
 
 - The state is v = V - E_L, and V = E_L + v is a variable derived from it. Near -70 mV a float64 has a coarser grid than
-  near 0, so that keeping E_L in the state would lose bits of the deviation, the more the closer threshold and rest are.
+  near 0, so that keeping E_L in the state loses bits of the deviation, the more the closer threshold and rest are: with
+  20 mV between them nothing measurable, with 1 mV a factor of 3 to 10 (docs/model.md, "Physical units").
 - Arrivals are summed as dimensionless weights, which are multiples of one power of two, so that sums (and the end of a
   pulse) are exact in any order; in pA they would not be. They are converted once, where they touch the state. The
   weight of a synapse in mV or pA is its variable `J`.

@@ -75,7 +75,7 @@ def _comparisons(evidence: Evidence) -> list[str]:
         if label == REPLAY:
             sentence = _replay_sentence(parity)
         elif label == PHYSICAL:
-            sentence = _physical_sentence(evidence, parity)
+            sentence = _physical_sentence(parity)
         else:
             sentence = _parity_sentence(evidence, label, parity)
         told.append((parity.ok, sentence))
@@ -102,15 +102,21 @@ def _parity_sentence(evidence: Evidence, label: str, parity: Parity) -> str:
     )
 
 
-def _physical_sentence(evidence: Evidence, parity: Parity) -> str:
-    if parity.mismatches:
-        return _parity_sentence(evidence, PHYSICAL, parity)
+def _physical_sentence(parity: Parity) -> str:
+    spikes = counted(parity.spikes, "spike")
+    first = parity.first_mismatch
+    if first is not None:
+        return (
+            f"In mV, pA, pF and nS the network has {counted(parity.mismatches, 'mismatch', 'mismatches')} against the "
+            f"{spikes} without units in {parity.reference}, in {whole(parity.samples_affected)} of "
+            f"{counted(parity.samples, 'sample')}. The earliest one: {describe_mismatch(first)}."
+        )
     what, value = "readout potentials", parity.readout_max_difference
     if value is None:
         what, value = "class scores", parity.score_max_difference
     end = "" if value <= READOUT_TOLERANCE else ", which is too much"
     return (
-        f"In mV, pA, pF and nS the same network fires the same {counted(parity.spikes, 'spike')} as without units in "
+        f"In mV, pA, pF and nS the same network fires the same {spikes} as without units in "
         f"{parity.reference}; {what} differ by at most {small(value)} (limit {READOUT_TOLERANCE:g}){end}."
     )
 
