@@ -76,7 +76,7 @@ def test_random_networks_fire_the_same_in_random_units(spec: NetworkSpec, seed: 
 
 @pytest.mark.slow
 @given(network_specs(), st.integers(0, 2**32 - 1), physical_units)
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_many_random_networks_fire_the_same(spec: NetworkSpec, seed: int, units: PhysicalUnits) -> None:
     grid = on_training_grid(spec)
     mismatches, readout = differences(grid, random_inputs(grid, 3, seed), units)
@@ -93,8 +93,7 @@ def test_every_kind_of_neuron_and_synapse_fires_the_same_on_a_finer_step() -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["cython", "cpp"])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("backend", "seed"), [("cython", 0), ("cython", 1), ("cpp", 1)])
 def test_compiled_back_ends_fire_the_same_in_random_units(backend: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     rest_mv = rng.uniform(-90.0, -40.0)
