@@ -30,13 +30,16 @@ class StagesConfig:
     Attributes:
         finer_steps_ms: simulate at these steps too, inputs at their true times, and report accuracy, rates and spike
             times. Coarser steps than the training's are allowed as well; every step must divide the duration, and with
-            `pulse` synapses the training step. The training step itself is `grid.h5` and may be in the list.
+            `pulse` synapses their width. The training step itself is `grid.h5` and may be in the list.
         continuous: simulate at 0.1 ms into `continuous.h5` and report what the network loses against training; if
             `finer_steps_ms` lists 0.1 as well, it is simulated once.
+        physical: simulate in mV, pA, pF and nS too, at the finest of all these steps, and require the spikes of the
+            simulation without units.
     """
 
     finer_steps_ms: tuple[Annotated[float, Field(gt=0)], ...] = ()
     continuous: bool = False
+    physical: bool = False
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -111,7 +111,8 @@ def _add_simulate(subparsers: _Subparsers) -> None:
         "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out grid.h5\n"
         "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out fine.h5 --step-ms 1\n"
         "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out cont.h5 --step-ms 0.1\n"
-        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out replay.h5 --replay\n",
+        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out replay.h5 --replay\n"
+        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out mv.h5 --physical\n",
     )
     parser.add_argument("network", metavar="NETWORK.h5", help="what `train` exported")
     parser.add_argument("--inputs", required=True, metavar="RECORDING.h5", help="a recording that holds the inputs")
@@ -123,7 +124,20 @@ def _add_simulate(subparsers: _Subparsers) -> None:
         "--replay", action="store_true", help="drive every population alone with the recorded spikes of its sources"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    _add_physical(parser)
     parser.set_defaults(function=commands.simulate)
+
+
+def _add_physical(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("physical units")
+    group.add_argument(
+        "--physical", action="store_true", help="run in mV, pA, pF and nS; `validate` compares it with no units"
+    )
+    electric = group.add_mutually_exclusive_group()
+    electric.add_argument("--capacitance-pf", type=float, metavar="PF", help="of every membrane; default 200")
+    electric.add_argument("--leak-ns", type=float, metavar="NS", help="of every membrane, instead of the capacitance")
+    group.add_argument("--rest-mv", type=float, metavar="MV", help="resting potential; default -70")
+    group.add_argument("--threshold-mv", type=float, metavar="MV", help="potential of threshold 1; default -50")
 
 
 def _add_validate(subparsers: _Subparsers) -> None:

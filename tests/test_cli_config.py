@@ -47,7 +47,10 @@ def test_a_file_states_only_what_differs(tmp_path: Path) -> None:
         ("[stages]\nfiner_steps_ms = [0]\n", r"stages\.finer_steps_ms\.0: .*greater than 0"),
         ("[stages]\nfiner_steps_ms = [5, 2, 5]\n", r"stages\.finer_steps_ms: 5 ms is listed twice"),
         ("[stages]\nfiner_steps_ms = [0.3]\n", r"stages\.finer_steps_ms: data\.duration_ms of 1000 ms is no multiple"),
-        ("[stages]\nfiner_steps_ms = [20]\n", r"stages\.finer_steps_ms: pulses last one training step.* = 10 ms"),
+        (
+            "[stages]\nfiner_steps_ms = [20]\n",
+            r"stages\.finer_steps_ms: pulses last 10 ms .*no multiple of a step of 20 ms",
+        ),
         ("[stages]\nfiner_steps_ms = [4]\n", r"step of 4 ms; choose a step that divides it, or train with .*'delta'"),
         ("[data]\nstep_ms = 1\n[stages]\nfiner_steps_ms = [10]\n", r"data\.step_ms = 1 ms, which is no multiple"),
         ("[data]\nstep_ms = 0.25\n[stages]\ncontinuous = true\n", r"stages\.continuous: pulses .* of 0\.1 ms"),

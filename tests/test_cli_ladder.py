@@ -104,5 +104,5 @@ def test_a_step_that_does_not_fit_is_refused_before_any_training(
     extra = ["--set=data.step_ms=1", "--set=stages.finer_steps_ms=[10.0]"]
     assert main(["run", "demo", "--out", str(out), *SMALL, *extra]) == 2
     error = capsys.readouterr().err
-    assert "pulses last one training step, data.step_ms = 1 ms, which is no multiple of a step of 10 ms" in error
+    assert "which is no multiple of a step of 10 ms" in error
     assert not out.exists()

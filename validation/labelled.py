@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from spikebridge.bridge import physical
 from spikebridge.bridge.recording import Recording
 
 TRAINING = "training"
@@ -19,7 +20,7 @@ CONTINUOUS_STEP_MS = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """A recording and its label: `training`, `grid`, `replay`, `continuous`, or `step_1` and the like."""
+    """A recording and its label: `training`, `grid`, `replay`, `continuous`, `physical`, or `step_1` and the like."""
 
     label: str
     recording: Recording
@@ -31,8 +32,15 @@ class Labelled:
 
 
 def simulation_label(reference: Recording, simulation: Recording) -> str:
-    """`grid` on the reference's step, `step_<ms>` on another one (`step_0.5`)."""
+    """`physical` in physical units; else `grid` on the reference's step, `step_<ms>` on another one (`step_0.5`)."""
+    if is_physical(simulation):
+        return PHYSICAL
     return GRID if simulation.step_ms == reference.step_ms else _step_label(simulation)
+
+
+def is_physical(recording: Recording) -> bool:
+    """Whether the network ran in mV, pA, pF and nS; the recording itself is dimensionless."""
+    return recording.provenance.get("units", "").startswith(physical.PHYSICAL)
 
 
 def name_continuous(simulations: Mapping[str, Recording]) -> dict[str, Recording]:

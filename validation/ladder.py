@@ -23,7 +23,7 @@ COMMANDS = {
     REPLAY: "the same with --replay",
     "refinement": "the same with --step-ms 1, or stages.finer_steps_ms = [1.0] for run",
     CONTINUOUS: "the same with --step-ms 0.1, or stages.continuous = true for run",
-    PHYSICAL: "the same in physical units",
+    PHYSICAL: "the same with --physical, or stages.physical = true for run",
 }
 
 

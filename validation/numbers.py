@@ -19,6 +19,8 @@
                                            first_broken_population (null: none), first_mismatch (null: none, else
                                            population, neuron, sample, step, time_ms, executor, reference_spikes,
                                            other_spikes), populations.NAME with the same of each population
+    parity.physical                        only if run: the same keys, of the simulation in physical units against the
+                                           dimensionless one on its grid
     refinement                             what changes with the time step, rungs 3 and 4; keys are listed in
                                            `validation/refinement_numbers.py`
     delays_ms.PROJECTION                   synapses, and unless there are none minimum, mean, median, maximum
@@ -26,7 +28,8 @@
     sample                                 the sample that pictures show
     provenance                             trials, network, executors.LABEL, report (versions)
 
-LABEL is `training`, `grid`, `continuous`, or the name of another simulation (`step_1`); NAME is a population.
+LABEL is `training`, `grid`, `continuous`, `physical`, or the name of another simulation (`step_1`); NAME is a
+population.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ EQUATIONS = (
 PARITY_INTRODUCTION = (
     "The exported network ran in both executors on the same inputs and the same grid. Every spike of one is looked up "
     "in the other: a missing or additional spike is one mismatch, a moved one counts two. In a replay each population "
-    "runs alone on the recorded spikes of its inputs, which shows where a difference begins. The same means no "
+    "runs alone on the recorded spikes of its inputs, which shows where a difference begins. A simulation in physical "
+    "units is compared with the one without units on its grid. The same means no "
     f"mismatch, and readout potentials within {READOUT_TOLERANCE:g}."
 )
 NO_PARITY_INTRODUCTION = (

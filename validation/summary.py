@@ -67,7 +67,8 @@ def summarise(reports: Mapping[int, Json]) -> Json:
     result["realisations"] = {
         key: {str(seed): report[key] for seed, report in reports.items()} for key in (*AVERAGED, "verdict")
     }
-    result["parity"] = {rung: _parity([report["parity"].get(rung) for report in every]) for rung in ("grid", "replay")}
+    rungs = ("grid", "replay", "physical")
+    result["parity"] = {rung: _parity([report["parity"].get(rung) for report in every]) for rung in rungs}
     result["provenance"] = {str(seed): report["provenance"] for seed, report in reports.items()}
     result["decisions"] = every[0]["decisions"]
     return result

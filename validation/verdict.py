@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spikebridge.validation.accuracy import Accuracy
+from spikebridge.validation.compatibility import on_same_grid
 from spikebridge.validation.evidence import Evidence
 from spikebridge.validation.formatting import counted, number, percent, share, signed_percent, small, whole
-from spikebridge.validation.labelled import REPLAY
+from spikebridge.validation.labelled import PHYSICAL, REPLAY
 from spikebridge.validation.parity import READOUT_TOLERANCE, FirstMismatch, Parity
 from spikebridge.validation.refinement import Refinement
 
@@ -33,11 +34,12 @@ class Verdict:
 
 def reach_verdict(evidence: Evidence) -> Verdict:
     """Put the evidence into words."""
-    on_grid = {label: parity for label, parity in evidence.parity.items() if label != REPLAY}
+    # A simulation in physical units on a finer grid is compared too, but not with the training.
+    reference = evidence.reference.recording
+    trained = {s.label for s in evidence.simulations if on_same_grid(reference, s.recording)}
+    on_grid = {label: parity for label, parity in evidence.parity.items() if label in trained}
     compared = list(evidence.parity.values())
-    sentences = [_parity_sentence(evidence, label, parity) for label, parity in on_grid.items()]
-    if REPLAY in evidence.parity:
-        sentences.append(_replay_sentence(evidence.parity[REPLAY]))
+    sentences = _comparisons(evidence)
     if any(not parity.same_network for parity in compared):
         sentences.append("Note: a simulated network is not the exported one; their checksums differ.")
     sentences += _accuracy_sentences(evidence)
@@ -65,6 +67,20 @@ def describe_mismatch(first: FirstMismatch) -> str:
     )
 
 
+def _comparisons(evidence: Evidence) -> list[str]:
+    """One sentence per comparison; those that failed come first."""
+    told = []
+    for label, parity in evidence.parity.items():
+        if label == REPLAY:
+            sentence = _replay_sentence(parity)
+        elif label == PHYSICAL:
+            sentence = _physical_sentence(parity)
+        else:
+            sentence = _parity_sentence(evidence, label, parity)
+        told.append((parity.ok, sentence))
+    return [sentence for _, sentence in sorted(told, key=lambda each: each[0])]
+
+
 def _parity_sentence(evidence: Evidence, label: str, parity: Parity) -> str:
     neurons = sum(trains.n_neurons for trains in evidence.reference.recording.spikes.values())
     spikes, samples = counted(parity.spikes, "spike"), counted(parity.samples, "sample")
@@ -82,6 +98,25 @@ def _parity_sentence(evidence: Evidence, label: str, parity: Parity) -> str:
     return (
         f"{parity.other} ({label}) has {counted(parity.mismatches, 'mismatch', 'mismatches')} against the "
         f"{spikes} of {parity.reference}, in {whole(parity.samples_affected)} of {samples}.{where}"
+    )
+
+
+def _physical_sentence(parity: Parity) -> str:
+    spikes = counted(parity.spikes, "spike")
+    first = parity.first_mismatch
+    if first is not None:
+        return (
+            f"In mV, pA, pF and nS the network has {counted(parity.mismatches, 'mismatch', 'mismatches')} against the "
+            f"{spikes} without units in {parity.reference}, in {whole(parity.samples_affected)} of "
+            f"{counted(parity.samples, 'sample')}. The earliest one: {describe_mismatch(first)}."
+        )
+    what, value = "readout potentials", parity.readout_max_difference
+    if value is None:
+        what, value = "class scores", parity.score_max_difference
+    end = "" if value <= READOUT_TOLERANCE else ", which is too much"
+    return (
+        f"In mV, pA, pF and nS the same network fires the same {spikes} as without units in "
+        f"{parity.reference}; {what} differ by at most {small(value)} (limit {READOUT_TOLERANCE:g}){end}."
     )
 
 
