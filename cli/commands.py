@@ -17,11 +17,22 @@ def _configured(options: argparse.Namespace) -> tuple[RunConfig, Path, Path | No
     return config, Path(options.out), None if options.data is None else Path(options.data)
 
 
+def _start(options: argparse.Namespace, config: RunConfig, folder: Path, out: Path) -> Path | None:
+    """The folder of the training to start from: with several realisations, that of the same seed."""
+    if options.start_from is None:
+        return None
+    start = Path(options.start_from)
+    if start.resolve() == out.resolve():
+        raise ConfigError(f"--start-from {start} is the output folder itself; give --out another name")
+    return start if config.training.realisations == 1 else start / folder.relative_to(out)
+
+
 def run(options: argparse.Namespace) -> None:
     """All stages for every realisation, then the summary if there are several."""
     config, out, data = _configured(options)
     for seed, folder in stages.seeds_and_folders(config, out):
-        stages.train(config, data, seed, folder, progress=not options.quiet)
+        start_from = _start(options, config, folder, out)
+        stages.train(config, data, seed, folder, start_from=start_from, progress=not options.quiet)
         stages.simulate_run(config, folder, progress=not options.quiet)
         stages.validate_run(config, folder)
     if config.training.realisations > 1:
@@ -34,7 +45,8 @@ def train(options: argparse.Namespace) -> None:
     """Train and export every realisation."""
     config, out, data = _configured(options)
     for seed, folder in stages.seeds_and_folders(config, out):
-        stages.train(config, data, seed, folder, progress=not options.quiet)
+        start_from = _start(options, config, folder, out)
+        stages.train(config, data, seed, folder, start_from=start_from, progress=not options.quiet)
     if config.training.realisations > 1:
         save_config(config, out / stages.CONFIG)
 

@@ -75,6 +75,11 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
         metavar="SECTION.KEY=VALUE",
         help="override one value of the configuration; may be repeated",
     )
+    parser.add_argument(
+        "--start-from",
+        metavar="DIR",
+        help="train the network of another run further, for example at a finer step; the folder it was trained in",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 

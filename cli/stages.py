@@ -47,8 +47,20 @@ def seeds_and_folders(config: RunConfig, out: Path) -> Iterator[tuple[int, Path]
         yield seed, out if training.realisations == 1 else out / f"seed-{seed}"
 
 
-def train(config: RunConfig, data_folder: Path | None, seed: int, out: Path, *, progress: bool) -> None:
-    """Train one realisation and write `network.h5` and `reference.h5`; continues after an interruption."""
+def train(
+    config: RunConfig,
+    data_folder: Path | None,
+    seed: int,
+    out: Path,
+    *,
+    start_from: Path | None = None,
+    progress: bool,
+) -> None:
+    """Train one realisation and write `network.h5` and `reference.h5`; continues after an interruption.
+
+    `start_from` is the folder of a training whose network is trained further.
+    """
+    from spikebridge.training.checkpoint import load_start
     from spikebridge.training.dataset import load_dataset
     from spikebridge.training.executor import run_pytorch
     from spikebridge.training.export import export
@@ -57,9 +69,10 @@ def train(config: RunConfig, data_folder: Path | None, seed: int, out: Path, *, 
     training = config.training
     data = load_dataset(training.data, data_folder, seed)
     log.info("training samples: %s; validation samples: %s", data.train.crop, data.validation.crop)
-    require_same_training(training, data, seed, out)
+    start = None if start_from is None else load_start(start_from, training)
+    require_same_training(training, data, seed, out, start)
     save_config(replace(config, training=replace(training, seed=seed, realisations=1)), out / CONFIG)
-    trained = fit(training, data, seed, out, progress=progress)
+    trained = fit(training, data, seed, out, start=start, progress=progress)
     chosen = trained.history[trained.best_epoch]
     log.info(
         "epoch %d of %d chosen: validation accuracy %.3f, mean rate %.2f Hz",
@@ -71,6 +84,7 @@ def train(config: RunConfig, data_folder: Path | None, seed: int, out: Path, *, 
     metadata = {
         **versions("torch"),
         **data.provenance,
+        **({} if start is None else start.provenance),
         "seed": str(seed),
         "epoch": f"{trained.best_epoch + 1} of {len(trained.history)}",
         "data.crop": str(data.train.crop),

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import pickle
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import TypeAdapter
+from torch import Tensor
 
 from spikebridge.bridge.errors import ConfigError, DataError
 from spikebridge.bridge.storage import atomic_path
 from spikebridge.training.config import TrainingConfig
 
-VERSION = 1
+VERSION = 2
 
 
 def fingerprint(config: TrainingConfig, data: dict[str, str], seed: int) -> str:
@@ -34,6 +36,16 @@ def save_checkpoint(path: Path, state: dict[str, Any], agreement: str) -> None:
         temporary.write_bytes(buffer.getvalue())
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        raise DataError(f"checkpoint is damaged ({error}); delete it to train from the start", path=path) from error
+    if state.get("version") != VERSION:
+        raise DataError("checkpoint of another version; delete it to train from the start", path=path)
+    return state
+
+
 def load_checkpoint(path: Path, agreement: str) -> dict[str, Any] | None:
     """The state saved at `path`, or None where there is none.
 
@@ -43,12 +55,7 @@ def load_checkpoint(path: Path, agreement: str) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
-    try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-        raise DataError(f"checkpoint is damaged ({error}); delete it to train from the start", path=path) from error
-    if state.get("version") != VERSION:
-        raise DataError("checkpoint of another version; delete it to train from the start", path=path)
+    state = _read(path)
     if state["agreement"] != agreement:
         key, old, new = _first_difference(json.loads(state["agreement"]), json.loads(agreement))
         raise ConfigError(
@@ -56,6 +63,62 @@ def load_checkpoint(path: Path, agreement: str) -> dict[str, Any] | None:
             "checkpoint to train from the start"
         )
     return state
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """Where a fine-tuning starts: the weights of another run's best epoch.
+
+    Attributes:
+        weights: the network's state.
+        provenance: seed, epoch and checksum, for the metadata of the export and for the checkpoint's agreement.
+    """
+
+    weights: dict[str, Tensor]
+    provenance: dict[str, str]
+
+
+def load_start(folder: Path, config: TrainingConfig) -> Start:
+    """The network of the best epoch of the training in `folder`, to be trained further as `config` says.
+
+    Raises:
+        DataError: there is no checkpoint, or no epoch in it that could be chosen.
+        ConfigError: it is another network: sizes, synapses, or what is taken from the reference step differ.
+    """
+    path = folder / "checkpoint.pt"
+    if not path.is_file():
+        raise DataError("no checkpoint to start from; give the folder of a training", path=path)
+    state = _read(path)
+    if not state["best"]:
+        raise DataError("the training to start from has not reached its last phase yet; finish it", path=path)
+    agreement = json.loads(state["agreement"])
+    before = TypeAdapter(TrainingConfig).validate_json(json.dumps(agreement["config"]))
+    key, old, new = _first_difference(_carried(before), _carried(config))
+    if old != new:
+        raise ConfigError(
+            f"{path} holds a network with {key} = {old}, this configuration makes it {new}; set {key} = {old} to train "
+            "that network further"
+        )
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state["best"].items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    epoch = f"seed {agreement['seed']}, epoch {state['best_epoch'] + 1} of {len(state['history'])}"
+    return Start(state["best"], {"start": f"{epoch}, weights sha256 {digest.hexdigest()[:16]}"})
+
+
+def _carried(config: TrainingConfig) -> dict[str, Any]:
+    """What a network cannot change when it is trained further."""
+    network, neuron = asdict(config.network), asdict(config.neuron)
+    free = ("dropout", "decoding", "initial_potential_std", "initial_recurrent_scale", "pulse_ms")
+    return {
+        "data.channels": config.data.channels,
+        **{f"network.{key}": value for key, value in network.items() if key not in free},
+        **{f"neuron.{key}": neuron[key] for key in ("adaptation", "reset", "reset_value")},
+        "schedule.align": config.schedule.align,
+        "schedule.reference_step_ms": config.reference_step_ms,
+        "network.pulse_ms": config.pulse_ms,
+        "neuron.refractory_ms": config.refractory_ms,
+    }
 
 
 def _first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any]:

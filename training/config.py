@@ -64,11 +64,11 @@ class NetworkConfig:
         recurrent: whether hidden populations project onto themselves (all to all, without self-connections, no delay).
         synapse: what one spike does; `pulse` is what a binned model means, `exponential` depends least on the step.
         tau_syn_ms: decay of `exponential` synapses.
-        pulse_ms: width of `pulse` synapses; where not set, the coarsest step of the training.
+        pulse_ms: width of `pulse` synapses; where not set, the reference step (see `schedule`).
         max_delay_ms: upper bound of the trained delays of feed-forward projections; 0 trains none.
         readout_delays: whether the projection onto the readout has delays too.
-        batch_norm: normalise the arrivals of feed-forward projections, counted over the coarsest step of the training;
-            folded into weights and bias at export.
+        batch_norm: normalise the arrivals of feed-forward projections, counted over the reference step; folded into
+            weights and bias at export.
         bias: train a constant current per hidden neuron.
         dropout: share of hidden neurons silenced towards the next layer, per sample, while training.
         decoding: from readout potentials to class scores.
@@ -105,8 +105,8 @@ class NeuronConfig:
         readout_tau_ms: tau_u of the readout.
         train_time_constants: False keeps all of the above as drawn.
         reset, reset_value: `subtract` takes off the threshold, `to_value` sets the potential to `reset_value`.
-        refractory_ms: where not set, the coarsest step of the training: what that grid has by itself, made explicit, so
-            that a finer simulation cannot fire faster than the training could.
+        refractory_ms: where not set, the reference step: what that grid has by itself, made explicit, so that a finer
+            simulation cannot fire faster than the training could.
         surrogate: the gradient of a spike; `boxcar` and `triangle` have compact support.
         surrogate_width: distance to threshold over which it falls off, in units of the threshold.
     """
@@ -158,11 +158,15 @@ class ScheduleConfig:
         phases: in order, as tables with `share` of the epochs (all shares add up to 1) and `steps_ms`, of which every
             batch draws one. None means `data.step_ms` throughout. The epoch is chosen within the last phase, which must
             contain `data.step_ms`.
-        align: lengthen every delay on a finer grid by what the coarsest one adds to it by itself: half a step on
+        reference_step_ms: the grid that latency, pulse width, refractory period and the window of batch normalisation
+            are taken from where they are not set; by default the coarsest step of the training. To fine-tune a network
+            at a finer step, give the step it was trained on.
+        align: lengthen every delay on a finer grid by what the reference grid adds to it by itself: half a step on
             average, since it reads inputs and reports spikes at the end of a step. False leaves delays as they are.
     """
 
     phases: tuple[Phase, ...] = ()
+    reference_step_ms: Positive | None = None
     align: bool = True
 
     @model_validator(mode="after")
@@ -267,19 +271,25 @@ class TrainingConfig:
         return tuple(sorted({step for phase in self.phases for step in phase.steps_ms}, reverse=True))
 
     @property
+    def reference_step_ms(self) -> float:
+        """The grid that what is not set is taken from."""
+        given = self.schedule.reference_step_ms
+        return self.steps_ms[0] if given is None else given
+
+    @property
     def pulse_ms(self) -> float:
         """Width of `pulse` synapses."""
-        return self.steps_ms[0] if self.network.pulse_ms is None else self.network.pulse_ms
+        return self.reference_step_ms if self.network.pulse_ms is None else self.network.pulse_ms
 
     @property
     def refractory_ms(self) -> float:
         """t_ref of hidden neurons."""
-        return self.steps_ms[0] if self.neuron.refractory_ms is None else self.neuron.refractory_ms
+        return self.reference_step_ms if self.neuron.refractory_ms is None else self.neuron.refractory_ms
 
     @property
     def grid_latency_ms(self) -> float:
-        """What the coarsest grid adds to every delay on average: half its step. 0 where delays are not aligned."""
-        return self.steps_ms[0] / 2 if self.schedule.align else 0.0
+        """What the reference grid adds to every delay on average: half its step. 0 where delays are not aligned."""
+        return self.reference_step_ms / 2 if self.schedule.align else 0.0
 
     @model_validator(mode="after")
     def _grids_fit(self) -> Self:
@@ -287,6 +297,11 @@ class TrainingConfig:
             raise ValueError(
                 f"data.step_ms, {self.data.step_ms} ms, is not among the steps of the last phase, "
                 f"{list(self.phases[-1].steps_ms)}; the export runs on a grid that the end of the training used"
+            )
+        if self.reference_step_ms < self.steps_ms[0]:
+            raise ValueError(
+                f"schedule.reference_step_ms of {self.reference_step_ms} ms is finer than the coarsest step of the "
+                f"training, {self.steps_ms[0]} ms; give that step or a coarser one"
             )
         durations = {"duration_ms": self.data.duration_ms}
         if self.network.synapse == "pulse":
@@ -298,9 +313,9 @@ class TrainingConfig:
             # Shorter than a step it has no effect there, and the export says so; in between it would be rounded.
             if self.refractory_ms >= step_ms and bool(off_grid(self.refractory_ms, step_ms)):
                 raise ValueError(f"refractory_ms of {self.refractory_ms} ms is no multiple of step_ms, {step_ms} ms")
-            if self.network.batch_norm and bool(off_grid(self.steps_ms[0], step_ms)):
+            if self.network.batch_norm and bool(off_grid(self.reference_step_ms, step_ms)):
                 raise ValueError(
-                    f"the coarsest step, {self.steps_ms[0]} ms, is no multiple of {step_ms} ms; batch normalisation "
-                    "counts arrivals over the coarsest step, so choose steps that divide it"
+                    f"the reference step, {self.reference_step_ms} ms, is no multiple of {step_ms} ms; batch "
+                    "normalisation counts arrivals over the reference step, so choose steps that divide it"
                 )
         return self

@@ -23,8 +23,8 @@ from spikebridge.training.propagators import exported_step
 from spikebridge.training.scan import NeuronTensors, scan
 from spikebridge.training.surrogate import Surrogate
 
-MAX_SAMPLE_STEPS = 100_000
-"""Samples times steps of one batch: a gigabyte at a few hundred neurons."""
+MAX_SAMPLE_STEPS = 16_000
+"""Samples times steps of one batch: tens of megabytes per array, which are used again instead of mapped anew."""
 
 
 def run_pytorch(

@@ -118,7 +118,7 @@ def _dense(
 
 
 def _decisions(config: TrainingConfig) -> tuple[Decision, ...]:
-    step, coarsest = config.data.step_ms, config.steps_ms[0]
+    step, reference = config.data.step_ms, config.reference_step_ms
     recurrent = aligned_delay_to_steps(0.0, config.grid_latency_ms, step) * step if config.schedule.align else 0.0
     decisions = [
         Decision("training steps", _trained_steps(config)),
@@ -127,7 +127,7 @@ def _decisions(config: TrainingConfig) -> tuple[Decision, ...]:
         Decision("delays", f"rounded to whole steps of {step:g} ms, the grid of the export, halves up"),
         Decision(
             "recurrent delays",
-            f"{recurrent:g} ms, the latency of the coarsest grid"
+            f"{recurrent:g} ms, the latency of a grid of {reference:g} ms"
             if recurrent
             else "none: a spike acts on its own population from the next step on",
         ),
@@ -135,10 +135,10 @@ def _decisions(config: TrainingConfig) -> tuple[Decision, ...]:
         Decision("initial state", "zero, at the start of every sample"),
     ]
     if config.network.synapse == "pulse":
-        why = "as configured" if config.network.pulse_ms is not None else "the coarsest step of the training"
+        why = "as configured" if config.network.pulse_ms is not None else "the reference step of the training"
         decisions.append(Decision("pulse width", f"{config.pulse_ms:g} ms, {why}"))
     if config.network.batch_norm:
-        text = f"folded into weights and a constant current; its statistics count arrivals over {coarsest:g} ms"
+        text = f"folded into weights and a constant current; its statistics count arrivals over {reference:g} ms"
         decisions.append(Decision("batch normalisation", text))
     if config.network.dropout:
         decisions.append(Decision("dropout", "none outside training"))
@@ -157,7 +157,7 @@ def _refractoriness(config: TrainingConfig) -> str:
     refractory, coarsest, finest = config.refractory_ms, config.steps_ms[0], config.steps_ms[-1]
     if config.neuron.refractory_ms is None:
         return (
-            f"{refractory:g} ms, the coarsest step of the training: the refractoriness that this grid has by itself, "
+            f"{refractory:g} ms, the reference step of the training: the refractoriness that this grid has by itself, "
             f"made explicit, so that no step can fire above {1000 / refractory:g} Hz per neuron"
         )
     said = f"{refractory:g} ms, as configured"
@@ -177,9 +177,13 @@ def _latency(config: TrainingConfig) -> str:
             "not aligned: a grid of step h adds h / 2 to every delay on average, so at a finer step everything happens "
             "earlier than in training"
         )
-    step, coarsest = config.data.step_ms, config.steps_ms[0]
+    step, reference = config.data.step_ms, config.reference_step_ms
     return (
         f"delays are those of continuous time less {step / 2:g} ms, which a grid of {step:g} ms adds by itself; at a "
         "finer step that is made up for"
-        + (f", as the {coarsest / 2:g} ms of the coarsest training step are here" if coarsest > step else "")
+        + (
+            f", as the {reference / 2:g} ms of the reference step, {reference:g} ms, are here"
+            if reference > step
+            else ""
+        )
     )

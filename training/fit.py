@@ -19,7 +19,7 @@ from tqdm import tqdm
 from spikebridge.bridge.decoding import Decoding
 from spikebridge.bridge.errors import SpikebridgeError
 from spikebridge.training.augment import shift_channels, stretch_time
-from spikebridge.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
+from spikebridge.training.checkpoint import Start, fingerprint, load_checkpoint, save_checkpoint
 from spikebridge.training.config import OptimiserConfig, Phase, TrainingConfig
 from spikebridge.training.dataset import Dataset, Samples, dense_counts
 from spikebridge.training.delays import SIGMA_END_STEPS
@@ -46,17 +46,33 @@ class Trained:
     best_epoch: int
 
 
-def require_same_training(config: TrainingConfig, data: Dataset, seed: int, folder: Path) -> None:
+def _agreement(config: TrainingConfig, data: Dataset, seed: int, start: Start | None) -> str:
+    return fingerprint(config, data.provenance | ({} if start is None else start.provenance), seed)
+
+
+def require_same_training(
+    config: TrainingConfig, data: Dataset, seed: int, folder: Path, start: Start | None = None
+) -> None:
     """Refuse a folder that holds another training, before anything in it is touched.
 
     Raises:
         ConfigError: the checkpoint belongs to another configuration, data set, seed or version of PyTorch.
     """
-    load_checkpoint(folder / CHECKPOINT, fingerprint(config, data.provenance, seed))
+    load_checkpoint(folder / CHECKPOINT, _agreement(config, data, seed, start))
 
 
-def fit(config: TrainingConfig, data: Dataset, seed: int, folder: Path, *, progress: bool = True) -> Trained:
+def fit(
+    config: TrainingConfig,
+    data: Dataset,
+    seed: int,
+    folder: Path,
+    *,
+    start: Start | None = None,
+    progress: bool = True,
+) -> Trained:
     """Train one realisation, or continue the one whose checkpoint is in `folder`.
+
+    With a `start`, its weights are trained further, and delay kernels are narrow from the first batch.
 
     Of the epochs of the last phase, the one with the highest validation accuracy is kept, the lower validation loss
     deciding between equals. Every epoch draws its random numbers from a generator seeded with (seed, epoch), so a run
@@ -68,15 +84,19 @@ def fit(config: TrainingConfig, data: Dataset, seed: int, folder: Path, *, progr
     """
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
-    agreement = fingerprint(config, data.provenance, seed)
+    agreement = _agreement(config, data, seed, start)
     run = _Run(SpikingNetwork(config, len(data.class_names), seed), config)
+    run.network.narrow_from_start = start is not None
     state = load_checkpoint(folder / CHECKPOINT, agreement)
-    if state is None:
+    if state is not None:
+        run.restore(state)
+    elif start is not None:
+        run.network.load_state_dict(start.weights)
+        run.network.clamp_()
+    else:
         coarsest_ms = config.phases[0].steps_ms[0]
         first = data.train.events.select(range(min(2 * config.optimiser.batch_size, data.train.events.n_samples)))
         scale_weights_to_data(run.network, dense_counts(first, data.train.duration_ms, coarsest_ms), coarsest_ms)
-    else:
-        run.restore(state)
     done, total = len(run.history), config.optimiser.epochs
     if done:
         log.info("%d of %d epochs were trained already", done, total)
@@ -258,8 +278,8 @@ def _train_batch(
 
 
 def _scores(activity: Activity, config: TrainingConfig, step_ms: float) -> Tensor:
-    """Class scores; a sum over steps counts in the coarsest steps, so that the loss means the same on every grid."""
-    return decode_tensor(activity.potentials, Decoding(config.network.decoding), step_ms / config.steps_ms[0])
+    """Class scores; a sum over steps counts in reference steps, so that the loss means the same on every grid."""
+    return decode_tensor(activity.potentials, Decoding(config.network.decoding), step_ms / config.reference_step_ms)
 
 
 @torch.no_grad()

@@ -67,7 +67,7 @@ class Layer(nn.Module):
         self, sources: int, size: int, config: TrainingConfig, *, readout: bool, generator: torch.Generator
     ) -> None:
         super().__init__()
-        network, self.fused, self.coarsest_ms = config.network, config.kernels == "fused", config.steps_ms[0]
+        network, self.fused, self.window_ms = config.network, config.kernels == "fused", config.reference_step_ms
         max_delay_ms = network.max_delay_ms if network.readout_delays or not readout else 0.0
         self.projection = DelayedProjection(sources, size, max_delay_ms, generator, fused=self.fused)
         self.neurons = Neurons(
@@ -111,8 +111,8 @@ class Layer(nn.Module):
         arrivals = self.projection(spikes, grid)
         shift = None
         if self.norm is not None:
-            # Counted over the coarsest step, so that the statistics mean the same on every grid.
-            window = round(self.coarsest_ms / grid.step_ms)
+            # Counted over the reference step, so that the statistics mean the same on every grid.
+            window = round(self.window_ms / grid.step_ms)
             counted = arrivals if window == 1 else arrivals.unflatten(1, (-1, window)).sum(dim=2)
             scale, shift = self.norm(counted)
             arrivals = arrivals * scale
@@ -135,6 +135,7 @@ class SpikingNetwork(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         sizes = (config.data.channels, *config.network.hidden)
         self.config = config
+        self.narrow_from_start = False
         self.hidden = nn.ModuleList(Layer(n, m, config, readout=False, generator=generator) for n, m in pairwise(sizes))
         self.readout = Layer(sizes[-1], classes, config, readout=True, generator=generator)
 
@@ -171,7 +172,7 @@ class SpikingNetwork(nn.Module):
 
         The end is 0.23 of the coarsest step; on a finer grid the kernel has 0.23 of its own steps from there on.
         """
-        share = min(done / self.config.optimiser.sigma_share, 1.0)
+        share = 1.0 if self.narrow_from_start else min(done / self.config.optimiser.sigma_share, 1.0)
         end = SIGMA_END_STEPS * self.config.steps_ms[0]
         for layer in self.layers:
             start = max(layer.projection.max_delay_ms / 2, end)
