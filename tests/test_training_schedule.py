@@ -1,0 +1,183 @@
+"""Training on several time steps, and training a network further at a finer one."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_training import SMALL, changed
+
+from spikebridge.bridge.discretise import discretise
+from spikebridge.bridge.errors import ConfigError, DataError
+from spikebridge.bridge.network_file import load_network
+from spikebridge.bridge.spikes import bin_events
+from spikebridge.cli.main import main
+from spikebridge.training.checkpoint import load_start
+from spikebridge.training.config import Phase, TrainingConfig
+from spikebridge.training.dataset import load_dataset
+from spikebridge.training.executor import run_pytorch
+from spikebridge.training.export import export
+from spikebridge.training.fit import evaluate, first_epoch_of_last_phase, fit, phase_of_epoch
+from spikebridge.training.network import SpikingNetwork, scale_weights_to_data
+
+PHASES = (
+    Phase(share=0.5, steps_ms=(10.0,)),
+    Phase(share=0.25, steps_ms=(5.0, 2.0)),
+    Phase(share=0.25, steps_ms=(2.0, 1.0)),
+)
+
+
+def scheduled(**tables: dict[str, Any]) -> TrainingConfig:
+    settings: dict[str, dict[str, Any]] = {"data": {"step_ms": 1.0}, "optimiser": {"epochs": 4, "batch_size": 4}}
+    for name, values in tables.items():
+        settings[name] = settings.get(name, {}) | values
+    return changed(**({"schedule": {"phases": PHASES}} | settings))
+
+
+def test_epochs_belong_to_phases_by_their_share() -> None:
+    config = scheduled(optimiser={"epochs": 8})
+    steps = [phase_of_epoch(config, epoch).steps_ms for epoch in range(8)]
+    assert steps == [(10.0,)] * 4 + [(5.0, 2.0)] * 2 + [(2.0, 1.0)] * 2
+    assert first_epoch_of_last_phase(config) == 6
+    assert first_epoch_of_last_phase(SMALL) == 0
+    short = scheduled(optimiser={"epochs": 1})  # too few for the last phase: then the last epoch counts
+    assert first_epoch_of_last_phase(short) == 0
+
+
+def test_the_chosen_epoch_is_one_of_the_last_phase_and_every_step_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[tuple[bool, float | None, int]] = []
+    forward = SpikingNetwork.forward
+
+    def spy(self: SpikingNetwork, counts: torch.Tensor, step_ms: float | None = None) -> Any:
+        used.append((self.training, step_ms, counts.shape[1]))
+        return forward(self, counts, step_ms)
+
+    monkeypatch.setattr(SpikingNetwork, "forward", spy)
+    config = scheduled()
+    trained = fit(config, load_dataset(config.data, None, seed=0), 0, tmp_path, progress=False)
+    assert trained.best_epoch == 3
+    assert {step for training, step, _ in used if training} == {10.0, 5.0, 2.0, 1.0}
+    assert all(step is not None and steps * step == 300.0 for _, step, steps in used)
+    assert {step for training, step, _ in used if not training} == {1.0}  # validation runs on the export's grid
+
+
+def test_defaults_come_from_the_reference_step() -> None:
+    config = scheduled()
+    assert (config.pulse_ms, config.refractory_ms, config.grid_latency_ms) == (10.0, 10.0, 5.0)
+    fine = scheduled(schedule={"phases": (), "reference_step_ms": 10.0})
+    assert (fine.pulse_ms, fine.refractory_ms, fine.grid_latency_ms) == (10.0, 10.0, 5.0)
+    assert scheduled(schedule={"align": False}).grid_latency_ms == 0.0
+
+
+@pytest.mark.parametrize("align", [True, False])
+@pytest.mark.parametrize("synapse", ["pulse", "delta", "exponential"])
+def test_the_export_runs_at_every_step_what_was_trained_there(synapse: str, align: bool) -> None:
+    """The module in float64 against its export, at the export's step and at a coarser one that it was trained on."""
+    config = scheduled(
+        network={"synapse": synapse}, neuron={"refractory_ms": 10.0}, schedule={"phases": PHASES, "align": align}
+    )
+    data = load_dataset(config.data, None, seed=0)
+    network = SpikingNetwork(config, len(data.class_names), seed=0)
+    scale_weights_to_data(network, data.train.counts(10.0), 10.0)
+    with torch.no_grad():
+        for layer in network.layers:
+            layer.projection.weight.copy_(torch.round(layer.projection.weight * 2**20) / 2**20)
+            # Whole steps of the export's grid, so that a coarser grid rounds the same delay.
+            layer.projection.delay_ms.copy_(torch.round(layer.projection.delay_ms))
+            if layer.recurrent_weight is not None:
+                layer.recurrent_weight.copy_(torch.round(layer.recurrent_weight * 2**20) / 2**20)
+    spec = export(network.eval(), {})
+    assert spec.grid_latency_ms == (0.5 if align else 0.0)
+    network.double()
+    for step_ms in (1.0, 2.0) if synapse == "pulse" else (1.0, 5.0):
+        inputs, _ = bin_events(data.test.events, step_ms, round(300 / step_ms))
+        with torch.no_grad():
+            activity = network(torch.from_numpy(inputs.counts("float64")), step_ms)
+        recording = run_pytorch(spec, data.test, step_ms=step_ms)
+        for trained, exported in zip(activity.spikes, recording.spikes.values(), strict=True):
+            assert exported.n_spikes > 20
+            assert np.array_equal(trained.numpy(), exported.counts()), (step_ms, synapse)
+
+
+def test_the_export_says_what_it_decided_on_steps_and_latency() -> None:
+    config = scheduled()
+    spec = export(SpikingNetwork(config, 3, seed=0).eval(), {})
+    said = {decision.subject: decision.text for decision in spec.decisions}
+    assert "50% of the epochs at 10 ms; then 25% of the epochs at 5 or 2 ms" in said["training steps"]
+    assert "less 0.5 ms" in said["latency"]
+    assert "5 ms" in said["recurrent delays"]
+    assert said["pulse width"].startswith("10 ms")
+    assert said["refractory period"].startswith("10 ms")
+    recurrent = next(p for p in spec.projections if p.source == p.target)
+    assert (recurrent.delay_ms == 5.0).all()
+    assert discretise(spec, 1.0).roundings == ()
+    other = export(SpikingNetwork(scheduled(schedule={"align": False}), 3, seed=0).eval(), {})
+    assert "not aligned" in {d.subject: d.text for d in other.decisions}["latency"]
+
+
+def test_a_network_is_trained_further_from_where_another_training_ended(tmp_path: Path) -> None:
+    data = load_dataset(SMALL.data, None, seed=0)
+    coarse = fit(SMALL, data, 0, tmp_path / "coarse", progress=False)
+    fine = changed(data={"step_ms": 1.0}, schedule={"reference_step_ms": 10.0}, optimiser={"epochs": 1})
+    start = load_start(tmp_path / "coarse", fine)
+    assert f"epoch {coarse.best_epoch + 1} of 3" in start.provenance["start"]
+    still = replace(fine, optimiser=replace(fine.optimiser, weight_rate=1e-12, neuron_rate=1e-12, delay_rate_ms=1e-12))
+    trained = fit(still, data, 0, tmp_path / "still", start=start, progress=False)
+    for name, value in coarse.network.state_dict().items():
+        torch.testing.assert_close(trained.network.state_dict()[name], value, rtol=0, atol=1e-5)
+    assert trained.network.layers[0].projection.sigma_ms == 0.0  # kernels stay narrow
+    moved = fit(fine, data, 0, tmp_path / "fine", start=start, progress=False)
+    assert not torch.equal(moved.network.layers[0].projection.weight, coarse.network.layers[0].projection.weight)
+    # The same network at either step: fine-tuning starts near the coarse accuracy, not at chance.
+    accuracy, _, _ = evaluate(trained.network, data.train, still, 1.0)
+    assert accuracy > evaluate(coarse.network, data.train, SMALL, 10.0)[0] - 0.2
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"network": {"hidden": (16, 15)}}, r"network\.hidden = \[16, 14\], this configuration makes it \[16, 15\]"),
+        ({"schedule": {}}, r"schedule\.reference_step_ms = 10\.0, this configuration makes it 1\.0"),
+        ({"neuron": {"refractory_ms": 2.0}}, r"neuron\.refractory_ms = 10\.0"),
+    ],
+)
+def test_another_network_is_no_start(tmp_path: Path, tables: dict[str, Any], message: str) -> None:
+    fit(SMALL, load_dataset(SMALL.data, None, seed=0), 0, tmp_path, progress=False)
+    settings = {"data": {"step_ms": 1.0}, "schedule": {"reference_step_ms": 10.0}} | tables
+    with pytest.raises(ConfigError, match=message):
+        load_start(tmp_path, changed(**settings))
+
+
+def test_a_folder_without_training_is_no_start(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no checkpoint to start from"):
+        load_start(tmp_path, SMALL)
+
+
+def test_fine_tuning_from_the_command_line(tmp_path: Path) -> None:
+    settings = [
+        "--set=data.manifold_samples_per_class=10",
+        "--set=data.manifold_test_samples_per_class=2",
+        "--set=data.duration_ms=200.0",
+        "--set=network.hidden=[12]",
+        "--set=network.max_delay_ms=50.0",
+        "--set=optimiser.epochs=1",
+        "--quiet",
+    ]
+    coarse, fine = str(tmp_path / "coarse"), tmp_path / "fine"
+    assert main(["train", "demo", "--out", coarse, *settings, "--set=stages.finer_steps_ms=[]"]) == 0
+    finer = [*settings, "--set=data.step_ms=1.0", "--set=stages.finer_steps_ms=[]"]
+    assert main(["train", "demo", "--out", str(fine), "--start-from", coarse, *finer]) == 2  # no reference step
+    assert not fine.exists() or not (fine / "network.h5").exists()
+    reference = "--set=schedule.reference_step_ms=10.0"
+    command = ["train", "demo", "--out", str(fine), "--start-from", coarse, *finer, reference]
+    assert main(command) == 0
+    spec = load_network(fine / "network.h5")
+    assert spec.metadata["start"].startswith("seed 0, epoch 1 of 1, weights sha256 ")
+    assert spec.training_step_ms == 1.0
+    assert json.loads((fine / "metrics.json").read_text())["epochs"][0]["step_ms"] == 1.0
+    assert main(["train", "demo", "--out", coarse, "--start-from", coarse, *settings]) == 2
