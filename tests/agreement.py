@@ -13,7 +13,7 @@ from networks import on_training_grid
 from recipes import Batch, Recipe, drawn
 
 from spikebridge.bridge.arrays import FloatArray
-from spikebridge.bridge.decoding import decode
+from spikebridge.bridge.decoding import Decoding, decode
 from spikebridge.bridge.discretise import GridNetwork
 from spikebridge.bridge.reference import run_reference
 from spikebridge.bridge.spec import NetworkSpec
@@ -33,9 +33,13 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A recipe, what it makes, and what the reference does with it."""
+    """A network, what is played into it, and what the reference does with it.
 
-    recipe: Recipe
+    Attributes:
+        code: Python that makes the network again.
+    """
+
+    code: str
     grid: GridNetwork
     inputs: dict[str, SpikeTrains]
     expected: Outcome
@@ -45,7 +49,7 @@ def case(recipe: Recipe) -> Case:
     """Run the reference on a recipe: `disagreements([case(Recipe(...))], ...)` looks at one network again."""
     grid = recipe.grid()
     inputs = recipe.trains(grid)
-    return Case(recipe, grid, inputs, in_reference(grid, inputs))
+    return Case(recipe.code(), grid, inputs, in_reference(grid, inputs))
 
 
 @cache
@@ -98,14 +102,14 @@ def in_brian2(cases: Sequence[Case], backend: str, spec: NetworkSpec | None = No
 def disagreements(cases: Sequence[Case], found: Iterable[Outcome], executor: str) -> dict[int, str]:
     """By number of the case, what differs from the reference and how to make that network again."""
     return {
-        number: f"{executor}, network {number} of {len(cases)}: {said}\n  made by {case.recipe.code()}"
+        number: f"{executor}, network {number} of {len(cases)}: {said}\n  made by {case.code}"
         for number, (case, outcome) in enumerate(zip(cases, found, strict=True))
         if (said := difference(case, outcome)) is not None
     }
 
 
 def difference(case: Case, found: Outcome) -> str | None:
-    """The first spike that differs, in the order of populations; else the first potential; None if nothing does."""
+    """The first spike that differs, in the order of populations; else the first potential, or the scores; or None."""
     if found.spikes.keys() != case.expected.spikes.keys():
         return f"populations {sorted(found.spikes)} instead of {sorted(case.expected.spikes)}"
     for name, expected in case.expected.spikes.items():
@@ -121,17 +125,29 @@ def difference(case: Case, found: Outcome) -> str | None:
             f"readout {got[sample, step, neuron]!r} instead of {wanted[sample, step, neuron]!r} in "
             f"{sample=}, {step=}, {neuron=}"
         )
-    scores = [_scores(case, potentials) for potentials in (wanted, got)]
-    return None if np.array_equal(*scores) else f"scores {scores[1]} instead of {scores[0]}"
+    rule, step_ms = case.grid.spec.readout.decoding, case.grid.step_ms
+    scores = decode(got, rule, step_ms=step_ms, training_step_ms=step_ms)
+    by_hand = scores_by_hand(wanted, rule)
+    return None if np.allclose(scores, by_hand, rtol=1e-12, atol=1e-12) else f"scores {scores} instead of {by_hand}"
 
 
 def _first(differs: np.ndarray) -> tuple[int, ...]:
     return tuple(int(place) for place in np.argwhere(differs)[0])
 
 
-def _scores(case: Case, potentials: FloatArray) -> FloatArray:
-    step_ms = case.grid.step_ms
-    return decode(potentials, case.grid.spec.readout.decoding, step_ms=step_ms, training_step_ms=step_ms)
+def scores_by_hand(potentials: FloatArray, rule: Decoding) -> FloatArray:
+    """What the decoding rules say, class by class and step by step, from potentials (samples, steps, classes)."""
+    per_step = np.moveaxis(potentials, 1, 0)
+    match rule:
+        case Decoding.SOFTMAX_SUM:
+            # 1 / sum_k exp(u_k - u_c), summed over steps.
+            return np.asarray(sum(1 / np.exp(u[:, None, :] - u[:, :, None]).sum(axis=2) for u in per_step))
+        case Decoding.MEAN:
+            return np.asarray(sum(per_step) / len(per_step))
+        case Decoding.MAX:
+            return np.asarray(np.sort(per_step, axis=0)[-1])
+        case Decoding.LAST:
+            return np.asarray(per_step[-1])
 
 
 def with_a_delay_moved(merged: Merged, block: int) -> NetworkSpec:

@@ -6,8 +6,8 @@ Parameters are per neuron and synapses are lists of edges, so populations of the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,14 +17,6 @@ from spikebridge.bridge.spec import Input, NetworkSpec, Population, Projection, 
 from spikebridge.bridge.spikes import SpikeTrains
 
 READOUT = "readout"
-VECTORS = (
-    "tau_membrane_ms",
-    "tau_adaptation_ms",
-    "adaptation_coupling",
-    "adaptation_jump",
-    "threshold",
-    "bias",
-)
 
 
 class Place(NamedTuple):
@@ -46,9 +38,7 @@ class Merged:
     def inputs(self, inputs: Sequence[Mapping[str, SpikeTrains]]) -> dict[str, SpikeTrains]:
         """The inputs of the merged network from those of each block; all have the same number of samples."""
         (first, *_), samples = inputs[0].values(), next(iter(inputs[0].values())).n_samples
-        counts = {
-            node.name: np.zeros((samples, first.n_steps, node.size), dtype=np.int32) for node in self.spec.inputs
-        }
+        counts = {node.name: np.zeros((samples, first.n_steps, node.size), dtype=np.int32) for node in self.spec.inputs}
         for places, own in zip(self.places, inputs, strict=True):
             for name, trains in own.items():
                 group, start, size = places[name]
@@ -119,13 +109,12 @@ def merge(blocks: Sequence[NetworkSpec], decoding: Decoding = Decoding.SOFTMAX_S
             own[population.name] = _placed(group, population.size)
             group.members.append(population)
         places.append(own)
-    spec = NetworkSpec(
+    spec = replace(
+        blocks[0],
         inputs=tuple(Input(group.name, group.size) for group in inputs.values()),
         populations=tuple(_joined_population(group) for group in groups.values()),
         projections=_joined_projections(blocks, places),
         readout=Readout(READOUT, decoding),
-        training_step_ms=blocks[0].training_step_ms,
-        duration_ms=blocks[0].duration_ms,
     )
     return Merged(spec, tuple(blocks), tuple(places))
 
@@ -133,27 +122,21 @@ def merge(blocks: Sequence[NetworkSpec], decoding: Decoding = Decoding.SOFTMAX_S
 def structure(spec: NetworkSpec, population: Population) -> tuple[object, ...]:
     """What is common to a whole population: populations that agree in it can be one."""
     incoming = spec.onto(population.name)
-    return (
-        incoming[0].receptor if incoming else None,
-        population.adaptive,
-        population.reset,
-        population.reset_value,
-        population.refractory_ms,
-        population.spiking,
-        population.name == spec.readout.population,
-    )
+    receptor = incoming[0].receptor if incoming else None
+    if not population.spiking:  # it is never reset, nor refractory
+        return receptor, population.name == spec.readout.population
+    return receptor, population.adaptive, population.reset, population.reset_value, population.refractory_ms
 
 
 def _check(blocks: Sequence[NetworkSpec]) -> None:
     if not blocks:
         raise ValueError("there are no blocks to merge")
-    for what, values in (
-        ("training steps", {block.training_step_ms for block in blocks}),
-        ("durations", {block.duration_ms for block in blocks}),
-        ("readouts", {structure(block, block.population(block.readout.population)) for block in blocks}),
-    ):
+    numbers = [f.name for f in fields(NetworkSpec) if isinstance(getattr(blocks[0], f.name), float)]
+    common: dict[str, set[object]] = {name: {getattr(block, name) for block in blocks} for name in numbers}
+    common["readout"] = {structure(block, block.population(block.readout.population)) for block in blocks}
+    for name, values in common.items():
         if len(values) > 1:
-            raise ValueError(f"blocks have different {what}: {values}")
+            raise ValueError(f"blocks differ in {name}: {values}")
 
 
 def _placed(group: _Group, size: int) -> Place:
@@ -163,8 +146,13 @@ def _placed(group: _Group, size: int) -> Place:
 
 
 def _joined_population(group: _Group) -> Population:
-    vectors = {name: np.concatenate([getattr(member, name) for member in group.members]) for name in VECTORS}
-    return replace(group.members[0], name=group.name, size=group.size, **vectors)
+    first = group.members[0]
+    vectors: dict[str, Any] = {
+        f.name: np.concatenate([getattr(member, f.name) for member in group.members])
+        for f in fields(Population)
+        if isinstance(getattr(first, f.name), np.ndarray)
+    }
+    return replace(first, name=group.name, size=group.size, **vectors)
 
 
 def _joined_projections(blocks: Sequence[NetworkSpec], places: Sequence[dict[str, Place]]) -> tuple[Projection, ...]:

@@ -142,6 +142,12 @@ ADAPTIVE_KINDS = ("adaptive", "oscillatory", "equal", "equal_coupled", "nearly_e
 NEURON_KINDS = ("lif", *ADAPTIVE_KINDS)
 
 
+def discriminant(population: Population) -> FloatArray:
+    """(n,) (1/tau_u - 1/tau_w)^2 - 4 a / (tau_u tau_w), times tau_u tau_w: below 0, a neuron is oscillatory."""
+    tau_u, tau_w = population.tau_membrane_ms, population.tau_adaptation_ms
+    return np.asarray((tau_w - tau_u) ** 2 / (tau_u * tau_w) - 4 * population.adaptation_coupling)
+
+
 def random_population(name: str, size: int, kind: Kind, rng: np.random.Generator, step_ms: float) -> Population:
     """A spiking population of the kind, with parameters that differ between neurons, time constants in steps."""
     tau_u = rng.uniform(1.0, 12.0, size) * step_ms
@@ -160,7 +166,8 @@ def random_population(name: str, size: int, kind: Kind, rng: np.random.Generator
         case "equal_coupled":
             tau_w = tau_u
         case "nearly_equal":
-            tau_w, a = tau_u * (1 + 10.0 ** rng.uniform(-15, -6, size)), rng.choice([0.0, 1e-12, 1e-6], size)
+            tau_w = tau_u * (1 + 10.0 ** rng.uniform(-15, -6, size))
+            a = np.array([0.0, 1e-12, 1e-6])[rng.integers(0, 3, size)]
         case "critical":
             # Both eigenvalues equal, to rounding: (1/tau_u - 1/tau_w)^2 = 4 a / (tau_u tau_w).
             a = (tau_w - tau_u) ** 2 / (4 * tau_u * tau_w)

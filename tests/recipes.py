@@ -86,6 +86,7 @@ class Batch:
         structures: a network's populations take consecutive ones; `neuron` says whether they have adaptation.
         readout: synapses of the readouts.
         networks: how many.
+        seed: of the first one.
     """
 
     structures: tuple[Kind, ...]
@@ -93,6 +94,7 @@ class Batch:
     step_ms: float
     n_steps: int
     networks: int
+    seed: int = 0
 
 
 SYNAPSES = ((SynapseKind.DELTA, 1), (SynapseKind.PULSE, 1), (SynapseKind.PULSE, 3), (SynapseKind.EXPONENTIAL, 1))
@@ -121,13 +123,14 @@ def structure(batch: int, synapse: int, refractory: int) -> Kind:
 
 
 def wide_batches(networks: int) -> list[Batch]:
-    """Four batches of all twelve structures each, together all 48 combinations; for a back end that compiles nothing."""
+    """Four batches of twelve structures each, together all 48 combinations: for a back end that compiles nothing."""
     return [
         Batch(
             tuple(structure(batch, k % 4, k % 3) for k in range(12)),
             structure(batch, (batch + 1) % 4, 0),
             *GRIDS[batch],
             networks,
+            seed=10_000 * batch,
         )
         for batch in range(4)
     ]
@@ -141,6 +144,7 @@ def narrow_batches(networks: int) -> list[Batch]:
             structure(batch, batch, 0),
             *GRIDS[batch],
             networks,
+            seed=10_000 * (4 + batch),
         )
         for batch in range(4)
     ]
@@ -162,7 +166,7 @@ def recipes(draw: st.DrawFn, batch: Batch) -> Recipe:
             for kind in structures
         ),
         readout=batch.readout,
-        seed=draw(st.integers(0, 2**32 - 1)),
+        seed=batch.seed,
         inputs=tuple(draw(st.lists(st.integers(1, 5), min_size=1, max_size=2))),
         sizes=tuple(draw(st.lists(st.integers(1, 6), min_size=layers, max_size=layers))),
         recurrence=draw(st.sampled_from(list(RECURRENCE))),
@@ -183,7 +187,8 @@ def drawn(batch: Batch) -> tuple[Recipe, ...]:
     @settings(max_examples=batch.networks, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
     @given(recipes(batch))
     def collect(recipe: Recipe) -> None:
-        found.append(recipe)
+        # Hypothesis likes to repeat integers: of 250 drawn seeds, 50 were different.
+        found.append(replace(recipe, seed=recipe.seed + len(found)))
 
     collect()
     return tuple(found)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from agreement import case, cases, disagreements, in_reference, merged_cases
+from agreement import Outcome, case, cases, disagreements, in_reference, merged_cases
 from merged_networks import merge
 from networks import edges, network, neurons, on_training_grid
 from recipes import Batch, Recipe, drawn, narrow_batches, wide_batches
@@ -19,11 +19,9 @@ BATCHES = wide_batches(60)
 def test_a_block_does_what_it_does_alone(batch: Batch) -> None:
     found = cases(batch)
     merged, inputs = merged_cases(found)
-    spikes, potentials = in_reference(on_training_grid(merged.spec), inputs), None
-    del potentials
-    blocks = zip(merged.split(spikes.spikes), merged.split_readout(spikes.readout), strict=True)
-    outcomes = [type(spikes)(own, readout) for own, readout in blocks]
-    assert disagreements(found, outcomes, "merged reference") == {}
+    together = in_reference(on_training_grid(merged.spec), inputs)
+    blocks = zip(merged.split(together.spikes), merged.split_readout(together.readout), strict=True)
+    assert disagreements(found, (Outcome(*block) for block in blocks), "merged reference") == {}
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=range(4))
@@ -88,12 +86,13 @@ def test_synapses_of_different_kinds_stay_apart() -> None:
 
 def test_blocks_that_do_not_fit_are_refused() -> None:
     spec = small(1, 1.0)
-    with pytest.raises(ValueError, match="different durations"):
+    with pytest.raises(ValueError, match="differ in duration_ms"):
         merge([spec, replace(spec, duration_ms=20.0)])
-    with pytest.raises(ValueError, match="different training steps"):
+    with pytest.raises(ValueError, match="differ in training_step_ms"):
         merge([spec, replace(spec, training_step_ms=1.0)])
-    with pytest.raises(ValueError, match="different readouts"):
-        merge([spec, network([neurons("readout", spiking=False)], [edges("input", "readout", [(0, 0, 1.0, 0)], SynapseKind.PULSE)])])
+    pulses = edges("input", "readout", [(0, 0, 1.0, 0)], SynapseKind.PULSE)
+    with pytest.raises(ValueError, match="differ in readout"):
+        merge([spec, network([neurons("readout", spiking=False)], [pulses])])
     with pytest.raises(ValueError, match="no blocks"):
         merge([])
 
