@@ -16,7 +16,7 @@ from scipy.linalg import expm
 from spikebridge.bridge.arrays import FloatArray, IntArray
 from spikebridge.bridge.errors import SpecError
 from spikebridge.bridge.spec import NetworkSpec, Population, Projection, SynapseKind
-from spikebridge.bridge.timing import delay_to_steps, off_grid, timestep, whole_steps
+from spikebridge.bridge.timing import aligned_delay_to_steps, delay_to_steps, off_grid, timestep, whole_steps
 
 GENERATOR_BASIS: FloatArray = np.array(
     [
@@ -143,7 +143,8 @@ class GridNetwork:
 def discretise(spec: NetworkSpec, step_ms: float) -> GridNetwork:
     """Put a network on a grid of `step_ms`.
 
-    Delays go to the nearest step and refractory periods to `timestep`, as in Brian2; what changes is listed.
+    Delays go to the nearest step and refractory periods to `timestep`, as in Brian2; what changes is listed. Where the
+    network has a grid latency, it lengthens the delays, and the half step that this grid has by itself shortens them.
 
     Raises:
         SpecError: the duration or the pulse width is no multiple of the step, or the step is not above 0.
@@ -153,15 +154,20 @@ def discretise(spec: NetworkSpec, step_ms: float) -> GridNetwork:
     n_steps = whole_steps("duration", spec.duration_ms, step_ms)
     notes: list[str] = []
     populations = tuple(_grid_population(spec, p, step_ms, notes) for p in spec.populations)
-    projections = []
-    for projection in spec.projections:
-        moved = int(off_grid(projection.delay_ms, step_ms).sum())
-        if moved:
-            notes.append(
-                f"{moved} of {projection.delay_ms.size} delays of {projection.label} were rounded to {step_ms} ms"
-            )
-        projections.append(GridProjection(projection, delay_to_steps(projection.delay_ms, step_ms)))
-    return GridNetwork(spec, step_ms, n_steps, populations, tuple(projections), tuple(notes))
+    projections = tuple(_grid_projection(spec, p, step_ms, notes) for p in spec.projections)
+    return GridNetwork(spec, step_ms, n_steps, populations, projections, tuple(notes))
+
+
+def _grid_projection(spec: NetworkSpec, projection: Projection, step_ms: float, notes: list[str]) -> GridProjection:
+    if spec.grid_latency_ms == 0:
+        steps, remaining_ms = delay_to_steps(projection.delay_ms, step_ms), projection.delay_ms
+    else:
+        steps = aligned_delay_to_steps(projection.delay_ms, spec.grid_latency_ms, step_ms)
+        remaining_ms = projection.delay_ms + spec.grid_latency_ms - step_ms / 2
+    moved = int(off_grid(remaining_ms, step_ms).sum())
+    if moved:
+        notes.append(f"{moved} of {remaining_ms.size} delays of {projection.label} were rounded to {step_ms} ms")
+    return GridProjection(projection, steps)
 
 
 def _grid_population(spec: NetworkSpec, population: Population, step_ms: float, notes: list[str]) -> GridPopulation:

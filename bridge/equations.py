@@ -24,15 +24,19 @@ class BrianModel:
     """What a Brian2 `NeuronGroup` and the `Synapses` onto it need.
 
     Attributes:
-        equations: model text; time constants in seconds, everything else dimensionless.
+        equations: model text.
         update: code of one exact step, for `NeuronGroup(method=...)`.
         threshold, reset: None for a population that never spikes.
         refractory_steps: 0 means no refractoriness at all.
         deliver: code that runs after the synapses of a step and before its resets: arrivals touch the state.
-        on_pre: synaptic code; a synapse has the variable `weight`.
+        synapse: model text of the synapses onto it; they have the variable `weight`, dimensionless.
+        on_pre: synaptic code.
         off_pre, off_steps: code that ends a pulse, and how many steps after its start; None and 0 where not needed.
-        constants: (n,) value of every parameter in `equations`; those that start with `tau_` in seconds.
+        constants: (n,) value of every parameter in `equations`, in SI base units.
+        units: unit of every constant, as Brian2 spells it; `1` for none.
         state: names of the state variables, all 0 at the start of a sample.
+        potential: which of them is the membrane potential above rest.
+        potential_unit: its value at u = 1: 1, or a number of volts.
     """
 
     equations: str
@@ -41,36 +45,58 @@ class BrianModel:
     reset: str | None
     refractory_steps: int
     deliver: str
+    synapse: str
     on_pre: str
     off_pre: str | None
     off_steps: int
     constants: dict[str, FloatArray]
+    units: dict[str, str]
     state: tuple[str, ...]
+    potential: str
+    potential_unit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Symbols:
+    """What a model calls its potential, exponential synaptic current, constant current and pulse current."""
+
+    potential: str
+    synaptic: str
+    bias: str
+    pulse: str
+
+
+SYMBOLS = Symbols(potential="u", synaptic="i_syn", bias="bias", pulse="i_pulse")
 
 
 def brian_model(grid: GridPopulation) -> BrianModel:
     """The Brian2 model of a population on its grid."""
     population = grid.population
     refractory_steps = grid.refractory_steps if population.spiking else 0
-    update, entries = _update(grid, freezes=refractory_steps > 0)
-    constants = _model_constants(grid) | {name: getattr(grid.propagator, name) for name in entries}
+    update, entries = exact_update(grid, SYMBOLS, freezes=refractory_steps > 0)
+    constants = _model_constants(grid) | {name: getattr(grid.propagator, entry) for name, entry in entries.items()}
+    units = {name: "second" if name.startswith("tau_") else "1" for name in constants}
     # A pulse of one step needs no second pathway: the next arrivals replace it.
     off_steps = grid.pulse_steps if grid.pulse_steps > 1 else 0
     state = ["u", "arrivals"]
     state += ["w"] if population.adaptive else []
     state += {SynapseKind.DELTA: [], SynapseKind.PULSE: ["i_pulse"], SynapseKind.EXPONENTIAL: ["i_syn"]}[grid.synapse]
     return BrianModel(
-        equations=_equations(grid, constants, freezes=refractory_steps > 0),
+        equations=_equations(grid, units, freezes=refractory_steps > 0),
         update=update,
         threshold="u >= theta" if population.spiking else None,
         reset=_reset(grid) if population.spiking else None,
         refractory_steps=refractory_steps,
         deliver=_deliver(grid),
+        synapse="weight : 1 (constant)",
         on_pre="arrivals_post += weight",
         off_pre="arrivals_post -= weight" if off_steps else None,
         off_steps=off_steps,
         constants=constants,
+        units=units,
         state=tuple(state),
+        potential="u",
+        potential_unit=1.0,
     )
 
 
@@ -89,7 +115,12 @@ def _model_constants(grid: GridPopulation) -> dict[str, FloatArray]:
     return constants
 
 
-def _equations(grid: GridPopulation, constants: dict[str, FloatArray], *, freezes: bool) -> str:
+def declared(units: dict[str, str]) -> list[str]:
+    """One line of model text per constant."""
+    return [f"{name} : {unit} (constant)" for name, unit in units.items()]
+
+
+def _equations(grid: GridPopulation, units: dict[str, str], *, freezes: bool) -> str:
     adaptive = grid.population.adaptive
     flag = " (unless refractory)" if freezes else ""
     current = {SynapseKind.DELTA: "bias", SynapseKind.PULSE: "bias + i_pulse", SynapseKind.EXPONENTIAL: "bias + i_syn"}
@@ -104,38 +135,48 @@ def _equations(grid: GridPopulation, constants: dict[str, FloatArray], *, freeze
     if grid.synapse is SynapseKind.PULSE:
         lines.append("i_pulse : 1")
     lines.append("arrivals : 1")
-    lines += [f"{name} : {'second' if name.startswith('tau_') else '1'} (constant)" for name in constants]
-    return "\n".join(lines)
+    return "\n".join(lines + declared(units))
 
 
-def _update(grid: GridPopulation, *, freezes: bool) -> tuple[str, list[str]]:
-    """Update code and the propagator entries it uses; operation by operation as in the reference."""
+def exact_update(grid: GridPopulation, symbols: Symbols, *, freezes: bool) -> tuple[str, dict[str, str]]:
+    """Update code, operation by operation as in the reference, and what it uses of the propagator.
+
+    Args:
+        grid: the population on its grid.
+        symbols: names of the variables in the code.
+        freezes: whether the population can be refractory.
+
+    Returns:
+        The code, and by name in the code the field of `Propagator` (`u` in it is called like the potential).
+    """
     adaptive, exponential = grid.population.adaptive, grid.synapse is SynapseKind.EXPONENTIAL
-    inputs = ["u"]
-    inputs += ["w"] if adaptive else []
-    inputs += ["i"] if exponential else []
-    variable = {"u": "u", "w": "w", "i": "i_syn", "c": "(bias + i_pulse)"}
-    if grid.synapse is not SynapseKind.PULSE:
-        variable["c"] = "bias"
+    u, i = symbols.potential, symbols.synaptic
+    inputs = {"u": u}
+    inputs |= {"w": "w"} if adaptive else {}
+    inputs |= {"i": i} if exponential else {}
+    inputs["c"] = f"({symbols.bias} + {symbols.pulse})" if grid.synapse is SynapseKind.PULSE else symbols.bias
+    entries: dict[str, str] = {}
+
+    def entry(name: str) -> str:
+        shown = "_".join(u if part == "u" else part for part in name.split("_"))
+        entries[shown] = name
+        return shown
 
     def response(of: str) -> str:
-        return " + ".join(f"{of}_{to} * {variable[to]}" for to in (*inputs, "c"))
+        return " + ".join(f"{entry(f'{of}_{to}')} * {variable}" for to, variable in inputs.items())
 
-    entries = [f"u_{to}" for to in (*inputs, "c")]
-    lines = [f"_new_u = {response('u')}"]
+    lines = [f"_new_{u} = {response('u')}"]
     if adaptive:
-        entries += [f"w_{to}" for to in (*inputs, "c")]
+        free = response("w")
         if freezes:
             # Multiplied by exactly 0 or 1: the branch that applies keeps its bits.
-            entries += ["frozen_w_u", "frozen_w_w"]
-            held = "frozen_w_u * u + frozen_w_w * w"
-            lines.append(f"w = int(not_refractory) * ({response('w')}) + (1 - int(not_refractory)) * ({held})")
+            held = f"{entry('frozen_w_u')} * {u} + {entry('frozen_w_w')} * w"
+            lines.append(f"w = int(not_refractory) * ({free}) + (1 - int(not_refractory)) * ({held})")
         else:
-            lines.append(f"w = {response('w')}")
+            lines.append(f"w = {free}")
     if exponential:
-        entries.append("i_i")
-        lines.append("i_syn = i_i * i_syn")
-    lines.append("u = _new_u")
+        lines.append(f"{i} = {entry('i_i')} * {i}")
+    lines.append(f"{u} = _new_{u}")
     return "\n".join(lines), entries
 
 

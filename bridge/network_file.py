@@ -1,7 +1,8 @@
 """`network.h5`: a network definition on disk.
 
-Layout below `content/`: attributes `training_step_ms`, `duration_ms`; groups `inputs/<name>`, `populations/<name>`,
-`projections/<k>` (order matters), `readout`, `decisions`, `metadata`. Vectors are float64, indices int32.
+Layout below `content/`: attributes `training_step_ms`, `duration_ms`, `grid_latency_ms`; groups `inputs/<name>`,
+`populations/<name>`, `projections/<k>` (order matters), `readout`, `decisions`, `metadata`. Vectors are float64,
+indices int32.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def network_sha256(spec: NetworkSpec) -> str:
 def _write(spec: NetworkSpec, content: h5py.Group) -> None:
     content.attrs["training_step_ms"] = spec.training_step_ms
     content.attrs["duration_ms"] = spec.duration_ms
+    content.attrs["grid_latency_ms"] = spec.grid_latency_ms
     for order, node in enumerate(spec.inputs):
         group = content.create_group(f"inputs/{node.name}")
         group.attrs.update({"order": order, "size": node.size})
@@ -115,6 +117,7 @@ def _read(content: h5py.Group) -> NetworkSpec:
         readout=Readout(readout["population"], Decoding(readout["decoding"])),
         training_step_ms=float(content.attrs["training_step_ms"]),
         duration_ms=float(content.attrs["duration_ms"]),
+        grid_latency_ms=float(content.attrs["grid_latency_ms"]),
         decisions=tuple(
             Decision(decisions[key].attrs["subject"], decisions[key].attrs["text"]) for key in sorted(decisions)
         ),

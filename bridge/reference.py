@@ -47,7 +47,11 @@ class _Queue:
 
 
 def run_reference(
-    network: GridNetwork, inputs: Mapping[str, SpikeTrains], *, until: int | None = None
+    network: GridNetwork,
+    inputs: Mapping[str, SpikeTrains],
+    *,
+    until: int | None = None,
+    adaptation: dict[str, FloatArray] | None = None,
 ) -> tuple[dict[str, SpikeTrains], dict[str, FloatArray]]:
     """Run a network on all samples at once.
 
@@ -55,6 +59,7 @@ def run_reference(
         network: the network on its grid.
         inputs: one entry per input of the network, on the same grid.
         until: stop after this many steps (default: the whole sample).
+        adaptation: if given, receives w (samples, steps, neurons) after each step's propagation for every population.
 
     Returns:
         Spikes per spiking population, and potentials (samples, steps, neurons) after each step's propagation for
@@ -71,6 +76,8 @@ def run_reference(
         states[name] = _State(zeros, zeros, zeros, zeros, np.full((samples, size), NEVER))
         queues[name] = _Queue(network.max_delay_steps + grid.pulse_steps + 1, samples, size)
         potentials[name] = np.zeros((samples, n_steps, size))
+        if adaptation is not None:
+            adaptation[name] = np.zeros((samples, n_steps, size))
         rasters[name] = np.zeros((samples, network.n_steps, size), dtype=np.int8)
     matrices = [(p, _matrices_per_delay(p, network)) for p in network.projections]
     pulse_steps = {g.population.name: g.pulse_steps for g in network.populations}
@@ -81,6 +88,8 @@ def run_reference(
             free = step - state.last_spike >= grid.refractory_steps
             _propagate(grid, state, free)
             potentials[name][:, step] = state.u
+            if adaptation is not None:
+                adaptation[name][:, step] = state.w
             fires = (state.u >= grid.population.threshold) & free & grid.population.spiking
             state.last_spike = np.where(fires, step, state.last_spike)
             spiked[name] = fires

@@ -200,6 +200,9 @@ class NetworkSpec:
     Attributes:
         training_step_ms: the step of the training grid.
         duration_ms: length of a sample; the state is reset to 0 before each.
+        grid_latency_ms: L, what the training grid adds to every delay by itself, half its step; 0 where the network was
+            trained without regard to it. In continuous time a spike arrives after delay_ms + L, on a grid of step h in
+            step floor((delay_ms + L) / h), since that grid has its own h / 2 (`spikebridge.bridge.timing`).
         decisions: what the export decided (refractoriness, rounding, folding).
         metadata: free text about the origin (versions, seeds, checksums of the data).
     """
@@ -210,6 +213,7 @@ class NetworkSpec:
     readout: Readout
     training_step_ms: float
     duration_ms: float
+    grid_latency_ms: float = 0.0
     decisions: tuple[Decision, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -218,6 +222,8 @@ class NetworkSpec:
         for name in ("training_step_ms", "duration_ms"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise SpecError(f"{name} is {getattr(self, name)}; it must be above 0")
+        if not (np.isfinite(self.grid_latency_ms) and self.grid_latency_ms >= 0):
+            raise SpecError(f"grid_latency_ms is {self.grid_latency_ms}; it must be at least 0")
         names = [node.name for node in self.nodes]
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:

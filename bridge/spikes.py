@@ -131,6 +131,15 @@ class SpikeTrains:
         """(E,) time of each spike in ms: the start of its step."""
         return self.step.astype(np.float64) * self.step_ms
 
+    @property
+    def centre_ms(self) -> FloatArray:
+        """(E,) the middle of each spike's step in ms, (k + 1/2) h: what times on different grids are compared by.
+
+        The threshold is tested after the propagation from k h to (k + 1) h, so that a spike of step k is a crossing
+        within (k h, (k + 1) h]. Its start is early by half a step on average, and by more the coarser the grid is.
+        """
+        return (self.step.astype(np.float64) + 0.5) * self.step_ms
+
     def select(self, samples: npt.ArrayLike) -> Self:
         """The given samples (indices or a boolean mask), in the given order."""
         picked, offsets = _select(self.offsets, samples)

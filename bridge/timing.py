@@ -39,3 +39,18 @@ def whole_steps(name: str, time_ms: float, step_ms: float) -> int:
             f"{name} of {time_ms} ms is no multiple of the step of {step_ms} ms; choose a step that divides it"
         )
     return round(time_ms / step_ms)
+
+
+def aligned_delay_to_steps(delay_ms: npt.ArrayLike, latency_ms: float, step_ms: float) -> IntArray:
+    """A delay in whole steps, on a grid whose own latency counts as part of the delay.
+
+    A grid of step h reads an input that falls into a step, and reports a threshold crossing within a step, at the end
+    of that step: h / 2 late on average. So of a delay d + L in continuous time, d + L - h / 2 remain for the queue,
+    to the nearest step (halves up), which is floor((d + L) / h).
+
+    Args:
+        delay_ms: d, at least 0.
+        latency_ms: L, half the step of the grid on which the delays were chosen: there the result is round(d / h).
+        step_ms: h.
+    """
+    return timestep(np.asarray(delay_ms, dtype=np.float64) + latency_ms, step_ms)

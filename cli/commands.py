@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from spikebridge.bridge.errors import ConfigError
+from spikebridge.bridge.physical import PhysicalUnits
 from spikebridge.cli import stages
 from spikebridge.cli.config import RunConfig, load_config, save_config
 
@@ -47,8 +49,21 @@ def simulate(options: argparse.Namespace) -> None:
         backend=options.backend,
         samples=options.samples,
         replay=options.replay,
+        physical=_physical(options),
         progress=not options.quiet,
     )
+
+
+def _physical(options: argparse.Namespace) -> PhysicalUnits | None:
+    """The physical units asked for, None without `--physical`."""
+    names = ("capacitance_pf", "leak_ns", "rest_mv", "threshold_mv")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.physical:
+        return PhysicalUnits(**given)
+    if given:
+        flags = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise ConfigError(f"{flags}: only with --physical, which runs the network in mV, pA, pF and nS; add it")
+    return None
 
 
 def validate(options: argparse.Namespace) -> None:

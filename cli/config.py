@@ -9,16 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Self, get_type_hints
 
 import tomli_w
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from spikebridge.bridge.errors import ConfigError
 from spikebridge.bridge.storage import atomic_path
+from spikebridge.cli.steps import require_steps
 from spikebridge.sim.options import SimulationOptions
 from spikebridge.training.config import STRICT, TrainingConfig
+from spikebridge.validation.labelled import CONTINUOUS_STEP_MS
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -26,10 +28,18 @@ class StagesConfig:
     """What `run` does besides training, the grid simulation and its replay.
 
     Attributes:
-        finer_steps_ms: simulate at these steps too, inputs at their true times, and report accuracy and rates.
+        finer_steps_ms: simulate at these steps too, inputs at their true times, and report accuracy, rates and spike
+            times. Coarser steps than the training's are allowed as well; every step must divide the duration, and with
+            `pulse` synapses their width. The training step itself is `grid.h5` and may be in the list.
+        continuous: simulate at 0.1 ms into `continuous.h5` and report what the network loses against training; if
+            `finer_steps_ms` lists 0.1 as well, it is simulated once.
+        physical: simulate in mV, pA, pF and nS too, at the finest of all these steps, and require the spikes of the
+            simulation without units.
     """
 
     finer_steps_ms: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    continuous: bool = False
+    physical: bool = False
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -39,6 +49,19 @@ class RunConfig:
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     simulation: SimulationOptions = Field(default_factory=SimulationOptions)
     stages: StagesConfig = Field(default_factory=StagesConfig)
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> Self:
+        # Before any training: a simulation that cannot run would be noticed hours later.
+        require_steps("stages.finer_steps_ms", self.stages.finer_steps_ms, self.training)
+        if self.stages.continuous:
+            require_steps("stages.continuous", (CONTINUOUS_STEP_MS,), self.training)
+            if self.training.data.step_ms == CONTINUOUS_STEP_MS:
+                raise ValueError(
+                    f"stages.continuous: the training step, data.step_ms, is {CONTINUOUS_STEP_MS:g} ms already, so "
+                    "that grid.h5 is the simulation in continuous time; leave it out"
+                )
+        return self
 
 
 OWN_TABLES = ("simulation", "stages")

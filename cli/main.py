@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from spikebridge.bridge.errors import DataError, SpikebridgeError
 from spikebridge.bridge.provenance import versions
-from spikebridge.cli import commands
+from spikebridge.cli import commands, diverge
 
 EXIT_CODES = """\
 exit codes:
@@ -19,7 +19,7 @@ exit codes:
   2  wrong command line or configuration
   3  a data or result file is missing, damaged or cannot be written
   4  a network or recording is inconsistent, or asks for what cannot be done
-  5  simulation and training are not spike for spike the same
+  5  recordings that should be the same, spike for spike, are not
   130  interrupted; `run` and `train` continue where they stopped
 """
 
@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(subparsers)
     _add_simulate(subparsers)
     _add_validate(subparsers)
+    diverge.configure(_command(subparsers, "diverge", diverge.HELP, diverge.EXAMPLES))
     _add_data(subparsers)
     _add_info(subparsers)
     return parser
@@ -109,7 +110,9 @@ def _add_simulate(subparsers: _Subparsers) -> None:
         "run an exported network in Brian2 on the inputs of a recording",
         "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out grid.h5\n"
         "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out fine.h5 --step-ms 1\n"
-        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out replay.h5 --replay\n",
+        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out cont.h5 --step-ms 0.1\n"
+        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out replay.h5 --replay\n"
+        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out mv.h5 --physical\n",
     )
     parser.add_argument("network", metavar="NETWORK.h5", help="what `train` exported")
     parser.add_argument("--inputs", required=True, metavar="RECORDING.h5", help="a recording that holds the inputs")
@@ -121,7 +124,20 @@ def _add_simulate(subparsers: _Subparsers) -> None:
         "--replay", action="store_true", help="drive every population alone with the recorded spikes of its sources"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    _add_physical(parser)
     parser.set_defaults(function=commands.simulate)
+
+
+def _add_physical(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("physical units")
+    group.add_argument(
+        "--physical", action="store_true", help="run in mV, pA, pF and nS; `validate` compares it with no units"
+    )
+    electric = group.add_mutually_exclusive_group()
+    electric.add_argument("--capacitance-pf", type=float, metavar="PF", help="of every membrane; default 200")
+    electric.add_argument("--leak-ns", type=float, metavar="NS", help="of every membrane, instead of the capacitance")
+    group.add_argument("--rest-mv", type=float, metavar="MV", help="resting potential; default -70")
+    group.add_argument("--threshold-mv", type=float, metavar="MV", help="potential of threshold 1; default -50")
 
 
 def _add_validate(subparsers: _Subparsers) -> None:

@@ -13,10 +13,12 @@ import numpy as np
 
 from spikebridge.bridge.errors import ParityError, SpecError, SpikebridgeError
 from spikebridge.bridge.network_file import load_network, save_network
+from spikebridge.bridge.physical import PhysicalUnits
 from spikebridge.bridge.provenance import source_sha256, versions
 from spikebridge.bridge.recording import Recording
 from spikebridge.bridge.recording_file import load_recording, save_recording
 from spikebridge.cli.config import RunConfig, save_config
+from spikebridge.validation.labelled import CONTINUOUS_STEP_MS
 
 type Backend = Literal["numpy", "cython", "cpp"]
 
@@ -27,11 +29,15 @@ NETWORK = "network.h5"
 REFERENCE = "reference.h5"
 GRID = "grid.h5"
 REPLAY = "replay.h5"
+CONTINUOUS = "continuous.h5"
+PHYSICAL = "physical.h5"
 
 
-def finer_name(step_ms: float) -> str:
-    """File of the simulation at a step finer than the training grid."""
-    return f"step_{step_ms:g}ms.h5"
+def other_steps(config: RunConfig) -> dict[str, float]:
+    """File and step of every simulation at another step than the training's, each step once."""
+    continuous = {CONTINUOUS: CONTINUOUS_STEP_MS} if config.stages.continuous else {}
+    elsewhere = {config.training.data.step_ms, *continuous.values()}
+    return {f"step_{ms:g}ms.h5": ms for ms in config.stages.finer_steps_ms if ms not in elsewhere} | continuous
 
 
 def seeds_and_folders(config: RunConfig, out: Path) -> Iterator[tuple[int, Path]]:
@@ -77,21 +83,26 @@ def train(config: RunConfig, data_folder: Path | None, seed: int, out: Path, *, 
 
 
 def simulate_run(config: RunConfig, out: Path, *, progress: bool) -> None:
-    """Grid simulation, replay and finer steps of the network in `out`, each written as a recording."""
-    from spikebridge.sim.run import simulate, simulate_replay
+    """Grid simulation, replay, other steps and physical units of the network in `out`, each written as a recording."""
+    from spikebridge.sim.run import simulate, simulate_replay, units_text
 
     spec, reference = load_network(out / NETWORK), load_recording(out / REFERENCE)
     options = config.simulation
-    at_step = {out / GRID: spec.training_step_ms} | {out / finer_name(ms): ms for ms in config.stages.finer_steps_ms}
+    at_step = {out / GRID: spec.training_step_ms}
+    at_step |= {out / name: step_ms for name, step_ms in other_steps(config).items()}
+    units: dict[Path, PhysicalUnits] = {}
+    if config.stages.physical:
+        at_step[out / PHYSICAL] = min(at_step.values())
+        units[out / PHYSICAL] = PhysicalUnits()
+    run_at = partial(simulate, spec, reference.trials, options=options, progress=progress)
     jobs: dict[Path, Callable[[], Recording]] = {
-        path: partial(simulate, spec, reference.trials, step_ms=step_ms, options=options, progress=progress)
-        for path, step_ms in at_step.items()
+        path: partial(run_at, step_ms=step_ms, physical=units.get(path)) for path, step_ms in at_step.items()
     }
     jobs[out / REPLAY] = partial(simulate_replay, spec, reference, options=options, progress=progress)
     wanted = {f"simulation.{key}": str(value) for key, value in asdict(options).items()} | versions("brian2")
     wanted["source_sha256"] = source_sha256("bridge", "sim")
     for path, simulation in jobs.items():
-        if _is_current(path, reference, at_step.get(path), wanted):
+        if _is_current(path, reference, at_step.get(path), wanted | {"units": units_text(units.get(path))}):
             log.info("%s is up to date", path)
             continue
         save_recording(simulation(), path)
@@ -124,9 +135,11 @@ def validate_run(config: RunConfig, out: Path) -> None:
     """Report on the network in `out`, its reference and its simulations: `report.html` and `report.json`.
 
     Raises:
-        ParityError: grid or replay are not spike for spike the reference; the report says where.
+        ParityError: grid or replay are not spike for spike the reference, or the simulation in physical units is not
+            the one without; the report says where.
     """
-    paths = [out / GRID, out / REPLAY, *(out / finer_name(step_ms) for step_ms in config.stages.finer_steps_ms)]
+    paths = [out / GRID, out / REPLAY, *(out / name for name in other_steps(config))]
+    paths += [out / PHYSICAL] if config.stages.physical else []
     validate_files(out / NETWORK, out / REFERENCE, paths, out, same_network=True)
 
 
@@ -137,9 +150,10 @@ def validate_files(
 
     Raises:
         SpecError: recordings that do not belong together.
-        ParityError: the simulation on the training grid, or the replay, differs from the reference.
+        ParityError: the simulation on the training grid, or the replay, differs from the reference, or the simulation
+            in physical units from the one without.
     """
-    from spikebridge.validation.labelled import simulation_label
+    from spikebridge.validation.labelled import is_physical, name_continuous, simulation_label
     from spikebridge.validation.report import build_report, write_report
     from spikebridge.validation.verdict import Status
 
@@ -161,8 +175,11 @@ def validate_files(
             continue
         label = simulation_label(reference, recording)
         if label in found:
+            if is_physical(recording):
+                raise SpecError(f"{path}: a second simulation in physical units; give one")
             raise SpecError(f"{path}: a second simulation at a step of {recording.step_ms:g} ms; give one per step")
         found[label] = recording
+    found = name_continuous(found)
     shortest = min(recording.trials.n_samples for recording in [reference, *found.values()])
     if shortest < reference.trials.n_samples:
         log.info("comparing the first %d of %d samples", shortest, reference.trials.n_samples)
@@ -188,9 +205,10 @@ def simulate_file(
     backend: Backend | None,
     samples: int | None,
     replay: bool,
+    physical: PhysicalUnits | None = None,
     progress: bool,
 ) -> None:
-    """One simulation of `network` on the inputs of a recording."""
+    """One simulation of `network` on the inputs of a recording, without units unless `physical` says which."""
     from spikebridge.sim.options import SimulationOptions
     from spikebridge.sim.run import simulate, simulate_replay
 
@@ -206,12 +224,14 @@ def simulate_file(
             raise SpecError(f"--samples takes 1 .. {trials.n_samples}, and does not go with --replay")
         trials = trials.select(np.arange(samples))
     if replay:
+        if physical is not None:
+            raise SpecError("--physical runs the whole network and --replay each population alone; give one of them")
         if step_ms not in (None, recording.step_ms):
             raise SpecError(f"a replay runs on the recording's step of {recording.step_ms:g} ms")
         done = simulate_replay(spec, recording, options=options, progress=progress)
     else:
         chosen = spec.training_step_ms if step_ms is None else step_ms
-        done = simulate(spec, trials, step_ms=chosen, options=options, progress=progress)
+        done = simulate(spec, trials, step_ms=chosen, options=options, physical=physical, progress=progress)
     save_recording(done, out)
     log.info("wrote %s", out)
 

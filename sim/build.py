@@ -12,9 +12,15 @@ import numpy as np
 from spikebridge.bridge.arrays import FloatArray, IntArray
 from spikebridge.bridge.discretise import GridNetwork, GridPopulation, GridProjection
 from spikebridge.bridge.equations import BrianModel, brian_model
+from spikebridge.bridge.equations_physical import physical_model
+from spikebridge.bridge.physical import PhysicalUnits
 from spikebridge.bridge.spikes import SpikeTrains
 from spikebridge.sim.layout import Layout
 from spikebridge.sim.sources import Source, build_source
+
+UNITS: dict[str, Any] = {"1": 1} | {
+    name: getattr(brian2, name) for name in ("second", "volt", "amp", "farad", "siemens", "ohm")
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,13 +49,16 @@ class Built:
     readout_monitor: Any
 
 
-def build(grid: GridNetwork, inputs: Mapping[str, SpikeTrains], layout: Layout) -> Built:
+def build(
+    grid: GridNetwork, inputs: Mapping[str, SpikeTrains], layout: Layout, physical: PhysicalUnits | None = None
+) -> Built:
     """Build the Network on the active device; every object runs on one clock and resolves names in no namespace.
 
     Args:
         grid: the network on its grid.
         inputs: what is played in, by input name, on the same grid.
         layout: where each sample runs.
+        physical: run in mV, pA, pF and nS instead of without units.
     """
     clock = brian2.Clock(dt=grid.step_ms * brian2.ms)
     # Numbered, because Brian2 makes further names out of these, which must not meet another population's.
@@ -58,7 +67,7 @@ def build(grid: GridNetwork, inputs: Mapping[str, SpikeTrains], layout: Layout) 
         for order, (name, trains) in enumerate(inputs.items())
     }
     targets = {
-        g.population.name: _population(f"population_{order}_{g.population.name}", g, layout, clock)
+        g.population.name: _population(f"population_{order}_{g.population.name}", g, layout, clock, physical)
         for order, g in enumerate(grid.populations)
     }
     sources |= {name: Source(targets[name].group, targets[name].size, bits=1) for name in grid.spec.spiking_populations}
@@ -80,7 +89,7 @@ def build(grid: GridNetwork, inputs: Mapping[str, SpikeTrains], layout: Layout) 
     }
     readout = brian2.StateMonitor(
         targets[grid.spec.readout.population].group,
-        "u",
+        targets[grid.spec.readout.population].model.potential,
         record=True,
         clock=clock,
         when="after_groups",
@@ -90,8 +99,8 @@ def build(grid: GridNetwork, inputs: Mapping[str, SpikeTrains], layout: Layout) 
     return Built(brian2.Network(groups, synapses, monitors, readout), targets, monitors, readout)
 
 
-def _population(name: str, grid: GridPopulation, layout: Layout, clock: Any) -> Target:
-    model = brian_model(grid)
+def _population(name: str, grid: GridPopulation, layout: Layout, clock: Any, physical: PhysicalUnits | None) -> Target:
+    model = brian_model(grid) if physical is None else physical_model(grid, physical)
     threshold = model.threshold
     if threshold is not None and layout.rounds > 1:
         # Nothing may fire between two samples.
@@ -108,8 +117,7 @@ def _population(name: str, grid: GridPopulation, layout: Layout, clock: Any) -> 
         name=name,
     )
     for constant, values in model.constants.items():
-        unit = brian2.second if constant.startswith("tau_") else 1
-        setattr(group, constant, np.tile(values, layout.lanes) * unit)
+        setattr(group, constant, np.tile(values, layout.lanes) * UNITS[model.units[constant]])
     group.run_regularly(model.deliver, clock=clock, when="after_synapses", name=f"{name}_deliver")
     if layout.rounds > 1:
         # A state that is not finite stays so, which is found at the end of the run.
@@ -126,7 +134,7 @@ def _synapses(name: str, grid: GridProjection, source: Source, target: Target, l
     synapses = brian2.Synapses(
         source.group,
         target.group,
-        "weight : 1 (constant)",
+        model.synapse,
         on_pre=pathways,
         clock=clock,
         namespace={},

@@ -51,11 +51,12 @@ def read_spikes(name: str, built: Built, grid: GridNetwork, layout: Layout, samp
 
 
 def read_readout(built: Built, grid: GridNetwork, layout: Layout, samples: int) -> FloatArray:
-    """Potentials (samples, steps, classes) of the readout after each step's propagation."""
-    trace = np.asarray(built.readout_monitor.u[:])  # (lanes * classes, total steps)
+    """Potentials (samples, steps, classes) of the readout after each step's propagation, dimensionless."""
+    model = built.populations[grid.spec.readout.population].model
+    trace = np.asarray(getattr(built.readout_monitor, model.potential)[:])  # (lanes * classes, total steps)
     traces = trace.reshape(layout.lanes, -1, trace.shape[1])
     readout = np.empty((samples, grid.n_steps, traces.shape[1]))
     every = np.arange(samples, dtype=np.int64)
     for sample, lane, start in zip(every, layout.lane(every), layout.start_step(every), strict=True):
-        readout[sample] = traces[lane, :, start : start + grid.n_steps].T
+        readout[sample] = traces[lane, :, start : start + grid.n_steps].T / model.potential_unit
     return readout

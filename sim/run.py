@@ -15,6 +15,7 @@ from spikebridge.bridge.decoding import decode
 from spikebridge.bridge.discretise import GridNetwork, discretise
 from spikebridge.bridge.errors import SpecError
 from spikebridge.bridge.network_file import network_sha256
+from spikebridge.bridge.physical import PhysicalUnits
 from spikebridge.bridge.provenance import source_sha256, versions
 from spikebridge.bridge.recording import Recording, Trials
 from spikebridge.bridge.reference import check_inputs
@@ -43,6 +44,7 @@ def simulate(
     *,
     step_ms: float,
     options: SimulationOptions | None = None,
+    physical: PhysicalUnits | None = None,
     progress: bool = False,
 ) -> Recording:
     """Simulate a network on some trials at any step that divides its duration and pulses.
@@ -55,6 +57,8 @@ def simulate(
         trials: inputs and labels.
         step_ms: time step.
         options: back end and batching.
+        physical: run the network in mV, pA, pF and nS (rung 5 of the parity ladder); the recording is dimensionless
+            all the same, its provenance says `units: physical (...)`.
         progress: show a progress bar, if standard error is a terminal.
 
     Returns:
@@ -67,8 +71,8 @@ def simulate(
     options = options or SimulationOptions()
     grid = discretise(spec, step_ms)
     inputs, crop = _binned(spec, trials, grid)
-    done = run_network(grid, inputs, options, progress=progress)
-    return _recording(spec, grid, trials, done, options, crop, replay="no")
+    done = run_network(grid, inputs, options, physical=physical, progress=progress)
+    return _recording(spec, grid, trials, done, options, crop, physical=physical, replay="no")
 
 
 def simulate_replay(
@@ -99,7 +103,12 @@ def simulate_replay(
 
 
 def run_network(
-    grid: GridNetwork, inputs: Mapping[str, SpikeTrains], options: SimulationOptions, *, progress: bool = False
+    grid: GridNetwork,
+    inputs: Mapping[str, SpikeTrains],
+    options: SimulationOptions,
+    *,
+    physical: PhysicalUnits | None = None,
+    progress: bool = False,
 ) -> Simulated:
     """Run a network on its grid in batches of samples, each batch one Brian2 Network.
 
@@ -107,6 +116,7 @@ def run_network(
         grid: the network on its grid.
         inputs: one entry per input of the network, on the same grid.
         options: back end and batching.
+        physical: run in mV, pA, pF and nS; what is returned is dimensionless all the same.
         progress: show a progress bar, if standard error is a terminal.
 
     Raises:
@@ -125,7 +135,8 @@ def run_network(
             def show(share: float, before: int = done, size: int = picked.size) -> None:
                 bar.update(before + int(share * size) - bar.n)
 
-            part = _run_batch(grid, {name: trains.select(picked) for name, trains in inputs.items()}, options, show)
+            chosen = {name: trains.select(picked) for name, trains in inputs.items()}
+            part = _run_batch(grid, chosen, options, physical, show)
             parts.append(part if keep else Simulated(part.spikes, part.scores, None))
             done += picked.size
             gc.collect()  # Brian2's objects refer to each other in cycles, and a batch of them can be large
@@ -137,12 +148,16 @@ def run_network(
 
 
 def _run_batch(
-    grid: GridNetwork, inputs: dict[str, SpikeTrains], options: SimulationOptions, show: Callable[[float], None]
+    grid: GridNetwork,
+    inputs: dict[str, SpikeTrains],
+    options: SimulationOptions,
+    physical: PhysicalUnits | None,
+    show: Callable[[float], None],
 ) -> Simulated:
     samples = next(iter(inputs.values())).n_samples
     layout = plan_layout(grid, samples, options.effective_lanes)
     with backend(options) as run:
-        built = build(grid, inputs, layout)
+        built = build(grid, inputs, layout, physical)
         run(built.network, layout.total_steps * (grid.step_ms * brian2.ms), show)
         require_finite(built, layout)
         spikes = {name: read_spikes(name, built, grid, layout, samples) for name in grid.spec.spiking_populations}
@@ -175,6 +190,11 @@ def _joined(parts: list[SpikeTrains]) -> SpikeTrains:
     )
 
 
+def units_text(physical: PhysicalUnits | None) -> str:
+    """The provenance entry `units` of a recording."""
+    return "dimensionless" if physical is None else str(physical)
+
+
 def _recording(
     spec: NetworkSpec,
     grid: GridNetwork,
@@ -183,6 +203,7 @@ def _recording(
     options: SimulationOptions,
     crop: CropReport,
     *,
+    physical: PhysicalUnits | None = None,
     replay: str,
 ) -> Recording:
     return Recording(
@@ -199,6 +220,7 @@ def _recording(
             "source_sha256": source_sha256("bridge", "sim"),
             **{f"simulation.{key}": str(value) for key, value in asdict(options).items()},
             "simulation.lanes_used": str(min(options.effective_lanes, trials.n_samples)),
+            "units": units_text(physical),
             "roundings": "; ".join(grid.roundings) or "none",
             "replay": replay,
             "crop": str(crop),

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import edges, every_kind_network, network, neurons, on_training_grid, played
 from scipy.integrate import solve_ivp
+from scipy.linalg import expm
 
 from spikebridge.bridge.discretise import GridNetwork, discretise, propagator
 from spikebridge.bridge.errors import SpecError
@@ -30,6 +31,18 @@ def potential(grid: GridNetwork, spikes: list[tuple[int, int, int]]) -> np.ndarr
 def test_an_input_of_step_k_with_delay_m_first_acts_in_step_k_plus_m_plus_1(delay: int) -> None:
     grid = on_training_grid(network([neurons()], [edges("input", "hidden", [(0, 0, 2.0, delay)])]))
     assert steps_of(grid, [(0, 2, 0)]) == [2 + delay + 1]
+
+
+def test_adaptation_is_returned_where_asked_for_and_follows_the_equations() -> None:
+    """Constant drive below threshold against the matrix exponential of the pair of equations, to every step."""
+    hidden = neurons(tau_ms=20.0, tau_adaptation_ms=100.0, a=0.5, bias=0.4)
+    grid = on_training_grid(network([hidden], []))
+    adaptation: dict[str, np.ndarray] = {}
+    _, potentials = run_reference(grid, played([], grid), adaptation=adaptation)
+    generator = np.array([[-1 / 20.0, -1 / 20.0, 0.4 / 20.0], [0.5 / 100.0, -1 / 100.0, 0.0], [0.0, 0.0, 0.0]])
+    expected = np.array([expm(generator * 10.0 * (k + 1)) @ [0.0, 0.0, 1.0] for k in range(12)])
+    np.testing.assert_allclose(potentials["hidden"][0, :, 0], expected[:, 0], rtol=1e-12)
+    np.testing.assert_allclose(adaptation["hidden"][0, :, 0], expected[:, 1], rtol=1e-12)
 
 
 def test_a_jump_decays_from_the_step_after_its_delivery() -> None:

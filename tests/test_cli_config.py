@@ -6,6 +6,7 @@ import pytest
 
 from spikebridge.bridge.errors import ConfigError
 from spikebridge.cli.config import builtin_configs, load_config, save_config
+from spikebridge.cli.stages import other_steps
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,16 +41,49 @@ def test_a_file_states_only_what_differs(tmp_path: Path) -> None:
             "[neuron]\ntau_membrane_ms = [50, 20]\n",
             r"neuron: tau_membrane_ms is \[50\.0, 20\.0\]; write the lower bound",
         ),
-        ("[network]\nmax_delay_ms = 25\n", r"max_delay_ms of 25\.0 ms is no multiple of step_ms"),
+        ("[network]\npulse_ms = 25\n", r"pulse_ms of 25\.0 ms is no multiple of step_ms"),
         ("[simulation]\nbackend = 'gpu'\n", r"simulation\.backend: .*'numpy'"),
         ("[simulation]\nlane = 3\n", r"unknown key 'simulation\.lane'; did you mean 'simulation\.lanes'\?"),
         ("[stages]\nfiner_steps_ms = [0]\n", r"stages\.finer_steps_ms\.0: .*greater than 0"),
+        ("[stages]\nfiner_steps_ms = [5, 2, 5]\n", r"stages\.finer_steps_ms: 5 ms is listed twice"),
+        ("[stages]\nfiner_steps_ms = [0.3]\n", r"stages\.finer_steps_ms: data\.duration_ms of 1000 ms is no multiple"),
+        (
+            "[stages]\nfiner_steps_ms = [20]\n",
+            r"stages\.finer_steps_ms: pulses last 10 ms .*no multiple of a step of 20 ms",
+        ),
+        ("[stages]\nfiner_steps_ms = [4]\n", r"step of 4 ms; choose a step that divides it, or train with .*'delta'"),
+        ("[data]\nstep_ms = 1\n[stages]\nfiner_steps_ms = [10]\n", r"data\.step_ms = 1 ms, which is no multiple"),
+        ("[data]\nstep_ms = 0.25\n[stages]\ncontinuous = true\n", r"stages\.continuous: pulses .* of 0\.1 ms"),
+        (
+            "[data]\nstep_ms = 0.1\n[stages]\ncontinuous = true\n",
+            r"stages\.continuous: the training step.* leave it out",
+        ),
         ("seed = \n", "no valid TOML"),
     ],
 )
 def test_errors_name_the_key_and_the_nearest_valid_one(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         load_config(write(tmp_path / "a.toml", text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[stages]\nfiner_steps_ms = [10, 5, 2, 1, 0.5, 0.1]\ncontinuous = true\n",
+        "[network]\nsynapse = 'exponential'\n[stages]\nfiner_steps_ms = [20, 4]\n",
+        "[data]\nstep_ms = 1\n[network]\nsynapse = 'delta'\n[stages]\nfiner_steps_ms = [10]\ncontinuous = true\n",
+    ],
+)
+def test_steps_that_the_network_can_be_put_on_are_accepted(tmp_path: Path, text: str) -> None:
+    load_config(write(tmp_path / "a.toml", text))
+
+
+def test_every_step_is_simulated_once(tmp_path: Path) -> None:
+    every = "[stages]\nfiner_steps_ms = [10, 5, 0.1]\n"
+    config = load_config(write(tmp_path / "a.toml", every))
+    assert other_steps(config) == {"step_5ms.h5": 5.0, "step_0.1ms.h5": 0.1}
+    config = load_config(write(tmp_path / "a.toml", every + "continuous = true\n"))
+    assert other_steps(config) == {"step_5ms.h5": 5.0, "continuous.h5": 0.1}
 
 
 def test_overrides_replace_values_and_are_checked_like_the_file(tmp_path: Path) -> None:

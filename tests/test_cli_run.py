@@ -255,7 +255,7 @@ def test_impossible_simulations_are_refused(run: Path, tmp_path: Path, extra: li
     assert not (tmp_path / "s.h5").exists()
 
 
-@pytest.mark.parametrize("command", ["run", "train", "simulate", "validate", "data", "info"])
+@pytest.mark.parametrize("command", ["run", "train", "simulate", "validate", "diverge", "data", "info"])
 def test_every_command_has_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])

@@ -64,11 +64,12 @@ def test_pytorch_equals_the_reference(spec: NetworkSpec, seed: int) -> None:
             run_batch(grid, tensors)
         return
     spikes, potentials = run_reference(grid, inputs)
-    found, found_potentials = run_batch(grid, tensors)
-    for name, expected in spikes.items():
-        assert same(SpikeTrains.from_counts(found[name].numpy(), grid.step_ms), expected), name
-    for name, values in potentials.items():
-        np.testing.assert_array_equal(found_potentials[name].numpy(), values, err_msg=name)
+    for fused in (True, False):
+        found, found_potentials = run_batch(grid, tensors, fused=fused)
+        for name, expected in spikes.items():
+            assert same(SpikeTrains.from_counts(found[name].numpy(), grid.step_ms), expected), name
+        for name, values in potentials.items():
+            np.testing.assert_array_equal(found_potentials[name].numpy(), values, err_msg=name)
 
 
 @given(network_specs(), st.integers(0, 2**32 - 1))

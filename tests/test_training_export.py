@@ -45,7 +45,7 @@ def prepared(config: TrainingConfig) -> tuple[SpikingNetwork, Dataset]:
     """A network that is active, with statistics and parameters that are not their initial values."""
     data = load_dataset(config.data, None, seed=0)
     network = SpikingNetwork(config, len(data.class_names), seed=0)
-    counts = data.train.counts.float()
+    counts = data.train.counts(config.data.step_ms)
     scale_weights_to_data(network, counts)
     with torch.no_grad():
         for parameter in network.parameters():

@@ -33,9 +33,9 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_it_learns_what_only_timing_tells(data: Dataset, tmp_path: Path) -> None:
-    config = changed(optimiser={"epochs": 25}, network={"dropout": 0.0})
-    trained = fit(config, data, 0, tmp_path, progress=False)
+def test_it_learns_what_only_timing_tells(tmp_path: Path) -> None:
+    config = changed(data={"manifold_samples_per_class": 60}, optimiser={"epochs": 20}, network={"dropout": 0.0})
+    trained = fit(config, load_dataset(config.data, None, seed=0), 0, tmp_path, progress=False)
     assert trained.history[trained.best_epoch].accuracy_validation > 0.7  # chance is 1/3
     assert trained.history[-1].loss < trained.history[0].loss
 
@@ -152,18 +152,18 @@ def test_every_trained_parameter_stays_within_its_bounds(data: Dataset, tmp_path
             assert (value >= low * (1 - 1e-6)).all()
             assert (value <= high * (1 + 1e-6)).all()
             assert ((value < low * 1.01 + 1e-3) | (value > high * 0.99)).any()  # such rates do push against them
-        assert layer.projection.delay_steps.min() >= 0
-        assert layer.projection.delay_steps.max() <= 8
+        assert layer.projection.delay_ms.min() >= 0
+        assert layer.projection.delay_ms.max() <= 80
         assert layer.recurrent_weight is not None
         assert (layer.recurrent_weight.diagonal() == 0).all()
 
 
 def test_every_trainable_parameter_is_in_exactly_one_group() -> None:
     network = SpikingNetwork(changed(network={"batch_norm": True, "bias": True}), 3, 0)
-    optimiser = build_optimiser(network, SMALL.optimiser, 10.0)
+    optimiser = build_optimiser(network, SMALL.optimiser)
     grouped = [id(p) for group in optimiser.param_groups for p in group["params"]]
     assert sorted(grouped) == sorted(id(p) for p in network.parameters() if p.requires_grad)
-    assert {group["base_rate"] for group in optimiser.param_groups} == {1e-2, 0.2}
+    assert {group["base_rate"] for group in optimiser.param_groups} == {1e-2, 2.0}
 
 
 def test_the_learning_rate_rises_then_falls_to_zero() -> None:
@@ -178,7 +178,7 @@ def test_delay_kernels_narrow_from_half_the_maximum_to_their_end() -> None:
     widths = []
     for done in (0.0, 0.125, 0.25, 1.0):
         network.set_progress(done)
-        widths.append(network.layers[0].projection.sigma_steps)
-    assert widths[0] == 4.0
-    assert widths[0] > widths[1] > widths[2]
-    assert widths[2] == widths[3] == pytest.approx(0.23)
+        widths.append(network.layers[0].projection.sigma_ms)
+    assert widths[0] == 40.0
+    assert 2.3 < widths[1] < 40.0
+    assert widths[2] == widths[3] == 0.0  # a kernel has at least 0.23 steps of the grid it is on

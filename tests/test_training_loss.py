@@ -1,16 +1,23 @@
 """Rate penalty, augmentation, initial scaling, dropout and configuration."""
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 from small_training import SMALL, changed
 
+from spikebridge.bridge.spikes import Events
 from spikebridge.training.augment import shift_channels, stretch_time
-from spikebridge.training.config import DataConfig, NeuronConfig, RegulariserConfig, TrainingConfig
+from spikebridge.training.config import DataConfig, NeuronConfig, Phase, RegulariserConfig, TrainingConfig
 from spikebridge.training.dataset import load_dataset
 from spikebridge.training.loss import rate_penalty, rates_hz
 from spikebridge.training.network import FoldableBatchNorm, SpikingNetwork, scale_weights_to_data
 from spikebridge.training.scan import scan
+
+
+def phased(*phases: tuple[float, float], step_ms: float) -> TrainingConfig:
+    made = tuple(Phase(share=share, steps_ms=(step,)) for share, step in phases)
+    return changed(SMALL, schedule={"phases": made}, data={"step_ms": step_ms})
 
 
 def spikes_at(rates: list[float], steps: int = 100) -> torch.Tensor:
@@ -35,46 +42,47 @@ def test_the_penalty_is_two_sided_and_zero_in_between() -> None:
     torch.testing.assert_close(rate_penalty(both, 10.0, config), torch.tensor(3.5))
 
 
-def test_channel_shifts_move_whole_samples_and_bring_in_silence() -> None:
-    torch.manual_seed(0)
-    counts = torch.zeros(200, 3, 20)
-    counts[:, :, 10] = torch.tensor([1.0, 2.0, 3.0])
-    moved = shift_channels(counts, 4)
-    places = moved[:, 0].argmax(dim=1)
-    assert set(places.tolist()) == set(range(6, 15))
-    for sample, place in enumerate(places.tolist()):
-        assert moved[sample, :, place].tolist() == [1.0, 2.0, 3.0]
-    torch.testing.assert_close(moved.sum((1, 2)), torch.full((200,), 6.0))
-    edge = torch.zeros(200, 1, 20)
-    edge[:, :, 0] = 1
-    assert shift_channels(edge, 4).sum() < 200  # what leaves is gone, nothing wraps around
-    assert torch.equal(shift_channels(counts, 0), counts)
+def same_in_every_sample(time_s: list[float], channel: list[int], *, samples: int, n_channels: int) -> Events:
+    offsets = np.arange(samples + 1) * len(time_s)
+    return Events(np.tile(time_s, samples), np.tile(channel, samples), offsets, n_channels)
 
 
-def test_stretching_moves_counts_in_time_and_loses_only_what_passes_the_end() -> None:
+def test_channel_shifts_move_whole_samples_and_lose_what_leaves() -> None:
     torch.manual_seed(0)
-    counts = torch.zeros(300, 50, 2)
-    counts[:, 20, 0] = 3
-    moved = stretch_time(counts, 0.5)
-    torch.testing.assert_close(moved.sum((1, 2)), torch.full((300,), 3.0))
-    places = moved[:, :, 0].argmax(dim=1)
-    assert places.min() >= 13
-    assert places.max() <= 30
-    assert len(set(places.tolist())) > 10
-    late = torch.zeros(300, 50, 2)
-    late[:, 49, 0] = 1
-    assert 0 < stretch_time(late, 0.5).sum() < 300
-    assert torch.equal(stretch_time(counts, 0.0), counts)
+    events = same_in_every_sample([0.1, 0.2, 0.3], [10, 10, 12], samples=200, n_channels=20)
+    moved = shift_channels(events, 4)
+    places = moved.channel.reshape(200, 3)
+    assert set(places[:, 0].tolist()) == set(range(6, 15))
+    assert (places == places[:, :1] + [0, 0, 2]).all()
+    assert np.array_equal(moved.time_s, events.time_s)
+    edge = same_in_every_sample([0.1], [0], samples=200, n_channels=20)
+    left = shift_channels(edge, 4)
+    assert 0 < left.time_s.size < 200  # what leaves is gone, nothing wraps around
+    assert left.offsets[-1] == left.time_s.size
+    assert shift_channels(events, 0) is events
+
+
+def test_stretching_scales_the_times_of_each_sample() -> None:
+    torch.manual_seed(0)
+    events = same_in_every_sample([0.1, 0.2], [0, 1], samples=300, n_channels=2)
+    moved = stretch_time(events, 0.5)
+    times = moved.time_s.reshape(300, 2)
+    np.testing.assert_allclose(times[:, 1], 2 * times[:, 0], rtol=1e-12)
+    assert times[:, 0].min() >= 0.1 / 1.5
+    assert times[:, 0].max() <= 0.1 * 1.5
+    assert len(set(times[:, 0].tolist())) == 300
+    assert abs(np.log(times[:, 0] / 0.1).mean()) < 0.05
+    assert stretch_time(events, 0.0) is events
 
 
 def test_initial_potentials_have_the_configured_deviation() -> None:
     config = changed(network={"initial_potential_std": 0.7})
     data = load_dataset(config.data, None, seed=0)
     network = SpikingNetwork(config, len(data.class_names), seed=0)
-    counts = data.train.counts.float()
+    counts = data.train.counts(config.data.step_ms)
     scale_weights_to_data(network, counts)
     network.eval()
-    neuron, arrivals = network.layers[0].prepare(counts)
+    neuron, arrivals = network.layers[0].prepare(counts, network.grid())
     free = type(neuron)(
         **{**{f: getattr(neuron, f) for f in neuron.__slots__}, "spiking": False, "refractory_steps": 0}
     )
@@ -88,8 +96,8 @@ def test_the_initial_deviation_counts_with_batch_normalisation_too() -> None:
         config = changed(network={"initial_potential_std": wanted, "batch_norm": True, "dropout": 0.0})
         data = load_dataset(config.data, None, seed=0)
         network = SpikingNetwork(config, len(data.class_names), seed=0)
-        scale_weights_to_data(network, data.train.counts.float())
-        activity.append(network(data.train.counts.float()).spikes[0].mean().item())
+        scale_weights_to_data(network, data.train.counts(10.0))
+        activity.append(network(data.train.counts(10.0)).spikes[0].mean().item())
     assert activity[1] > 2 * activity[0]
 
 
@@ -131,7 +139,10 @@ def test_foldable_batch_norm_equals_the_library_layer() -> None:
         (lambda: NeuronConfig(tau_membrane_ms=(50.0, 20.0)), "lower bound first"),
         (lambda: RegulariserConfig(low_hz=9.0, high_hz=5.0), "lower bound first"),
         (lambda: TrainingConfig(data=DataConfig(duration_ms=1005.0)), "no multiple of step_ms"),
-        (lambda: changed(SMALL, network={"max_delay_ms": 85.0}), "no multiple of step_ms"),
+        (lambda: changed(SMALL, network={"pulse_ms": 15.0}), "pulse_ms of 15.0 ms is no multiple"),
+        (lambda: phased((0.5, 10.0), (0.4, 1.0), step_ms=1.0), "add up to 0.9"),
+        (lambda: phased((0.5, 10.0), (0.5, 1.0), step_ms=10.0), "not among the steps of the last phase"),
+        (lambda: phased((0.5, 10.0), (0.5, 4.0), step_ms=4.0), "no multiple of step_ms, 4.0 ms"),
         (lambda: changed(SMALL, network={"dropout": 1.0}), "less than 1"),
         (lambda: changed(SMALL, neuron={"refractory_ms": 15.0}), "refractory_ms of 15.0 ms is no multiple"),
     ],

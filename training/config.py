@@ -33,7 +33,8 @@ class DataConfig:
         train_file, test_file: names inside the data folder, for `files`.
         file_channels: channels in the files (700 in SHD); pooled to `channels` by joining neighbours.
         duration_ms: samples are cut or padded to this; what a cut drops is counted and reported.
-        step_ms: the training grid.
+        step_ms: the grid of the export: validation, `reference.h5` and the comparison spike for spike run on it.
+            Training runs on it too, unless `schedule.phases` says otherwise.
         validation_share: share of the training samples held out to choose the epoch; whole speakers where known.
         validation_speakers: hold out exactly these speakers instead of drawing them by seed.
         manifold_*: size of the generated set; its spikes lie in the first 60 % of `duration_ms`.
@@ -63,9 +64,11 @@ class NetworkConfig:
         recurrent: whether hidden populations project onto themselves (all to all, without self-connections, no delay).
         synapse: what one spike does; `pulse` is what a binned model means, `exponential` depends least on the step.
         tau_syn_ms: decay of `exponential` synapses.
+        pulse_ms: width of `pulse` synapses; where not set, the coarsest step of the training.
         max_delay_ms: upper bound of the trained delays of feed-forward projections; 0 trains none.
         readout_delays: whether the projection onto the readout has delays too.
-        batch_norm: normalise the arrivals of feed-forward projections; folded into weights and bias at export.
+        batch_norm: normalise the arrivals of feed-forward projections, counted over the coarsest step of the training;
+            folded into weights and bias at export.
         bias: train a constant current per hidden neuron.
         dropout: share of hidden neurons silenced towards the next layer, per sample, while training.
         decoding: from readout potentials to class scores.
@@ -78,6 +81,7 @@ class NetworkConfig:
     recurrent: bool = True
     synapse: Literal["delta", "pulse", "exponential"] = "pulse"
     tau_syn_ms: Positive = 5.0
+    pulse_ms: Positive | None = None
     max_delay_ms: NonNegative = 250.0
     readout_delays: bool = False
     batch_norm: bool = False
@@ -101,8 +105,8 @@ class NeuronConfig:
         readout_tau_ms: tau_u of the readout.
         train_time_constants: False keeps all of the above as drawn.
         reset, reset_value: `subtract` takes off the threshold, `to_value` sets the potential to `reset_value`.
-        refractory_ms: where not set, one training step: what every grid has by itself, made explicit, so that a finer
-            simulation cannot fire faster than the training could.
+        refractory_ms: where not set, the coarsest step of the training: what that grid has by itself, made explicit, so
+            that a finer simulation cannot fire faster than the training could.
         surrogate: the gradient of a spike; `boxcar` and `triangle` have compact support.
         surrogate_width: distance to threshold over which it falls off, in units of the threshold.
     """
@@ -130,6 +134,42 @@ class NeuronConfig:
             "readout_tau_ms",
         ):
             _low_to_high(name, getattr(self, name))
+        return self
+
+
+@dataclass(frozen=True, config=STRICT)
+class Phase:
+    """A part of the training.
+
+    Attributes:
+        share: of all epochs.
+        steps_ms: every batch runs on one of these time steps, drawn at random.
+    """
+
+    share: Annotated[float, Field(gt=0, le=1)]
+    steps_ms: Annotated[tuple[Positive, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class ScheduleConfig:
+    """Time steps of the training: one, several at random, or coarse first and fine at the end.
+
+    Attributes:
+        phases: in order, as tables with `share` of the epochs (all shares add up to 1) and `steps_ms`, of which every
+            batch draws one. None means `data.step_ms` throughout. The epoch is chosen within the last phase, which must
+            contain `data.step_ms`.
+        align: lengthen every delay on a finer grid by what the coarsest one adds to it by itself: half a step on
+            average, since it reads inputs and reports spikes at the end of a step. False leaves delays as they are.
+    """
+
+    phases: tuple[Phase, ...] = ()
+    align: bool = True
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> Self:
+        total = sum(phase.share for phase in self.phases)
+        if self.phases and abs(total - 1) > 1e-6:
+            raise ValueError(f"the shares of the phases add up to {total:g}; they must add up to 1")
         return self
 
 
@@ -200,25 +240,67 @@ class TrainingConfig:
         seed: of the first realisation; realisation k uses seed + k.
         realisations: how many times the whole run is repeated; results are given as mean and standard deviation.
         threads: number of CPU threads; part of the configuration because it changes the order of sums, hence bits.
+        kernels: `fused` runs compiled loops over time and events, `plain` PyTorch's own operations: the same network,
+            equal but for the order of sums.
     """
 
     seed: int = 0
     realisations: Annotated[int, Field(ge=1)] = 1
     threads: Annotated[int, Field(ge=1)] = 2
+    kernels: Literal["fused", "plain"] = "fused"
     data: DataConfig = Field(default_factory=DataConfig)
     network: NetworkConfig = Field(default_factory=NetworkConfig)
     neuron: NeuronConfig = Field(default_factory=NeuronConfig)
+    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     regulariser: RegulariserConfig = Field(default_factory=RegulariserConfig)
     augmentation: AugmentationConfig = Field(default_factory=AugmentationConfig)
     optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig)
 
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The schedule's phases, or one on the grid of the export."""
+        return self.schedule.phases or (Phase(share=1.0, steps_ms=(self.data.step_ms,)),)
+
+    @property
+    def steps_ms(self) -> tuple[float, ...]:
+        """Every time step that the training uses, coarsest first."""
+        return tuple(sorted({step for phase in self.phases for step in phase.steps_ms}, reverse=True))
+
+    @property
+    def pulse_ms(self) -> float:
+        """Width of `pulse` synapses."""
+        return self.steps_ms[0] if self.network.pulse_ms is None else self.network.pulse_ms
+
+    @property
+    def refractory_ms(self) -> float:
+        """t_ref of hidden neurons."""
+        return self.steps_ms[0] if self.neuron.refractory_ms is None else self.neuron.refractory_ms
+
+    @property
+    def grid_latency_ms(self) -> float:
+        """What the coarsest grid adds to every delay on average: half its step. 0 where delays are not aligned."""
+        return self.steps_ms[0] / 2 if self.schedule.align else 0.0
+
     @model_validator(mode="after")
-    def _grid_fits(self) -> Self:
-        for name, value in (("duration_ms", self.data.duration_ms), ("max_delay_ms", self.network.max_delay_ms)):
-            if bool(off_grid(value, self.data.step_ms)):
-                raise ValueError(f"{name} of {value} ms is no multiple of step_ms, {self.data.step_ms} ms")
-        refractory_ms, step_ms = self.neuron.refractory_ms, self.data.step_ms
-        # Shorter than a step it has no effect in training, and the export says so; in between it would be rounded.
-        if refractory_ms is not None and refractory_ms >= step_ms and bool(off_grid(refractory_ms, step_ms)):
-            raise ValueError(f"refractory_ms of {refractory_ms} ms is no multiple of step_ms, {step_ms} ms")
+    def _grids_fit(self) -> Self:
+        if self.data.step_ms not in self.phases[-1].steps_ms:
+            raise ValueError(
+                f"data.step_ms, {self.data.step_ms} ms, is not among the steps of the last phase, "
+                f"{list(self.phases[-1].steps_ms)}; the export runs on a grid that the end of the training used"
+            )
+        durations = {"duration_ms": self.data.duration_ms}
+        if self.network.synapse == "pulse":
+            durations["pulse_ms"] = self.pulse_ms
+        for step_ms in self.steps_ms:
+            for name, value in durations.items():
+                if bool(off_grid(value, step_ms)):
+                    raise ValueError(f"{name} of {value} ms is no multiple of step_ms, {step_ms} ms")
+            # Shorter than a step it has no effect there, and the export says so; in between it would be rounded.
+            if self.refractory_ms >= step_ms and bool(off_grid(self.refractory_ms, step_ms)):
+                raise ValueError(f"refractory_ms of {self.refractory_ms} ms is no multiple of step_ms, {step_ms} ms")
+            if self.network.batch_norm and bool(off_grid(self.steps_ms[0], step_ms)):
+                raise ValueError(
+                    f"the coarsest step, {self.steps_ms[0]} ms, is no multiple of {step_ms} ms; batch normalisation "
+                    "counts arrivals over the coarsest step, so choose steps that divide it"
+                )
         return self

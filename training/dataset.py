@@ -1,17 +1,18 @@
-"""From a configuration to samples: training, validation and test sets, binned, with what binning lost."""
+"""From a configuration to samples: training, validation and test sets, with what cutting them to length lost."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from spikebridge.bridge.errors import ConfigError
 from spikebridge.bridge.recording import Trials
-from spikebridge.bridge.spikes import CropReport, bin_events
-from spikebridge.bridge.timing import whole_steps
+from spikebridge.bridge.spikes import CropReport, Events, bin_events
+from spikebridge.bridge.timing import timestep, whole_steps
 from spikebridge.training.config import DataConfig
 from spikebridge.training.data.labelled import LabelledEvents
 from spikebridge.training.data.manifold import SplitName, random_manifolds
@@ -21,20 +22,32 @@ from spikebridge.training.data.split import Split, split_validation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batchable:
-    """Binned samples: counts (samples, steps, channels), as uint8 if they fit; labels (samples,) as int64."""
+class Samples:
+    """Samples as events at their true times, put on a grid when a batch asks for it.
 
-    counts: Tensor
+    Attributes:
+        events: input spikes.
+        labels: (samples,) int64.
+        crop: what cutting samples to their duration lost.
+        duration_ms: length of a sample.
+    """
+
+    events: Events
     labels: Tensor
     crop: CropReport
+    duration_ms: float
+
+    def counts(self, step_ms: float) -> Tensor:
+        """All samples on a grid, as `dense_counts`."""
+        return dense_counts(self.events, self.duration_ms, step_ms)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """Everything a realisation reads. The test set is whole trials: it is read once, after the epoch is chosen."""
 
-    train: Batchable
-    validation: Batchable
+    train: Samples
+    validation: Samples
     test: Trials
     split: Split
     class_names: tuple[str, ...]
@@ -42,7 +55,7 @@ class Dataset:
 
 
 def load_dataset(config: DataConfig, folder: Path | None, seed: int) -> Dataset:
-    """Read or generate the data, split off the validation set by `seed`, and bin.
+    """Read or generate the data and split off the validation set by `seed`.
 
     Args:
         config: which data.
@@ -59,8 +72,8 @@ def load_dataset(config: DataConfig, folder: Path | None, seed: int) -> Dataset:
     )
     trials = test.trials(split.fitted_speakers, split.held_out_speakers or ())
     return Dataset(
-        train=_binned(fitted.select(split.train), config),
-        validation=_binned(fitted.select(split.validation), config),
+        train=_samples(fitted.select(split.train), config),
+        validation=_samples(fitted.select(split.validation), config),
         test=trials,
         split=split,
         class_names=fitted.class_names,
@@ -117,13 +130,22 @@ def read_events(config: DataConfig, folder: Path | None) -> tuple[LabelledEvents
     return pooled[0], pooled[1]
 
 
-def _binned(data: LabelledEvents, config: DataConfig) -> Batchable:
-    trains, crop = bin_events(data.events, config.step_ms, whole_steps("duration", config.duration_ms, config.step_ms))
-    dense = trains.counts("int32")
-    counts = dense.astype("uint8") if (dense <= 255).all() else dense  # type: ignore[operator]
-    return Batchable(torch.from_numpy(counts), torch.from_numpy(data.labels.copy()), crop)
+def _samples(data: LabelledEvents, config: DataConfig) -> Samples:
+    _, crop = bin_events(data.events, config.step_ms, whole_steps("duration", config.duration_ms, config.step_ms))
+    return Samples(data.events, torch.from_numpy(data.labels.copy()), crop, config.duration_ms)
 
 
 def _describe(split: Split) -> str:
     how = f"{split.validation.size} of {split.validation.size + split.train.size} training samples, {split.method}"
     return how if split.held_out_speakers is None else f"{how}: {sorted(map(int, split.held_out_speakers))}"
+
+
+def dense_counts(events: Events, duration_ms: float, step_ms: float) -> Tensor:
+    """Spike counts on a grid, (samples, steps, channels) float32: the bins of `bin_events`, unsorted."""
+    shape = (events.n_samples, whole_steps("duration", duration_ms, step_ms), events.n_channels)
+    # What lies far past the end would not fit into an integer.
+    step = timestep(np.minimum(events.time_s * 1000.0, 2 * duration_ms), step_ms)
+    kept = step < shape[1]
+    place = (events.sample * shape[1] + step) * shape[2] + events.channel
+    dense = np.bincount(place[kept], minlength=int(np.prod(shape))).astype(np.float32)
+    return torch.from_numpy(dense.reshape(shape))

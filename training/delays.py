@@ -6,69 +6,118 @@ Masquelier 2024, its use for delays). With the constants of the DCLS package:
 
     K_j = W g_j / (sum_k g_k + 1e-7),    g_j = exp(-((j - d) / (|sigma| + 0.27))^2 / 2)
 
-At the end, and whenever the network is evaluated, the delay is the nearest whole step.
+At the end, and whenever the network is evaluated, the delay is a whole step.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spikebridge.training.event_projection import event_projection
+from spikebridge.training.timegrid import TimeGrid
+
 SIGMA_OFFSET = 0.27
 SIGMA_END_STEPS = 0.23
+
+# Taps of a kernel reach this many standard deviations from the delay; beyond, g is below e^-8.
+REACH = 4.0
+
+# A dense convolution does this many multiplications in the time that one event takes at one tap of one synapse.
+DENSE_PER_EVENT = 150
 
 
 def delay_kernel(weight: Tensor, delay_steps: Tensor, sigma_steps: float, length: int) -> Tensor:
     """Kernel (targets, sources, length) over delays 0 .. length - 1, from weights and delays (targets, sources)."""
     steps = torch.arange(length, dtype=weight.dtype, device=weight.device)
-    bump = torch.exp(-0.5 * ((steps - delay_steps[..., None]) / (abs(sigma_steps) + SIGMA_OFFSET)) ** 2)
+    return _weighted(weight, steps - delay_steps[..., None], sigma_steps)
+
+
+def narrow_kernel(weight: Tensor, delay_steps: Tensor, sigma_steps: float, length: int) -> tuple[Tensor, Tensor]:
+    """`delay_kernel` where it is not negligible.
+
+    Returns:
+        Values (targets, sources, taps), and the delay of the first tap, (targets, sources) int32; taps lie in
+        0 .. length - 1.
+    """
+    reach = math.ceil(REACH * (abs(sigma_steps) + SIGMA_OFFSET))
+    taps = min(2 * reach, length)
+    lag = (torch.floor(delay_steps.detach()) - reach + 1).clamp(0, length - taps).to(torch.int32)
+    steps = lag[..., None] + torch.arange(taps, device=weight.device)
+    return _weighted(weight, steps - delay_steps[..., None], sigma_steps), lag
+
+
+def _weighted(weight: Tensor, distance: Tensor, sigma_steps: float) -> Tensor:
+    bump = torch.exp(-0.5 * (distance / (abs(sigma_steps) + SIGMA_OFFSET)) ** 2)
     return weight[..., None] * bump / (bump.sum(dim=-1, keepdim=True) + 1e-7)
-
-
-def rounded_kernel(weight: Tensor, delay_steps: Tensor, length: int) -> Tensor:
-    """The kernel with every delay at its nearest whole step, halves up."""
-    return weight[..., None] * functional.one_hot(round_delays(delay_steps), length).to(weight.dtype)
-
-
-def round_delays(delay_steps: Tensor) -> Tensor:
-    """Whole steps (int64), halves up as `spikebridge.bridge.timing.delay_to_steps`."""
-    return torch.floor(delay_steps.detach() + 0.5).to(torch.int64)
 
 
 class DelayedProjection(nn.Module):
     """Arrivals at `targets` neurons from the spikes of `sources`.
 
     Attributes:
-        weight, delay_steps: (targets, sources); delays lie in 0 .. `max_delay_steps`.
-        sigma_steps: width of the kernel while training, set by the schedule.
+        weight, delay_ms: (targets, sources); delays lie in 0 .. `max_delay_ms`.
+        sigma_ms: width of the delay kernel while training, set by the schedule, and at least 0.23 steps.
+        fused: whether narrow kernels are driven by events.
 
-    With `max_delay_steps` of 0 there are no delays to train and this is a matrix product.
+    With `max_delay_ms` of 0 there are no delays to train and this is a matrix product.
     """
 
-    def __init__(self, sources: int, targets: int, max_delay_steps: int, generator: torch.Generator) -> None:
+    def __init__(
+        self, sources: int, targets: int, max_delay_ms: float, generator: torch.Generator, *, fused: bool = False
+    ) -> None:
         super().__init__()
-        self.max_delay_steps = max_delay_steps
-        self.sigma_steps = max(max_delay_steps / 2, SIGMA_END_STEPS)
+        self.max_delay_ms = max_delay_ms
+        self.sigma_ms = max_delay_ms / 2
+        self.fused = fused
         bound = (3.0 / sources) ** 0.5
         self.weight = nn.Parameter((2 * torch.rand(targets, sources, generator=generator) - 1) * bound)
-        delays = torch.rand(targets, sources, generator=generator) * max_delay_steps
-        self.delay_steps = nn.Parameter(delays, requires_grad=max_delay_steps > 0)
+        delays = torch.rand(targets, sources, generator=generator) * max_delay_ms
+        self.delay_ms = nn.Parameter(delays, requires_grad=max_delay_ms > 0)
 
-    def forward(self, spikes: Tensor) -> Tensor:
-        """Arrivals (batch, steps, targets) from spikes (batch, steps, sources)."""
-        if self.max_delay_steps == 0:
-            return functional.linear(spikes, self.weight)
-        length = self.max_delay_steps + 1
+    def forward(self, spikes: Tensor, grid: TimeGrid) -> Tensor:
+        """Arrivals (batch, steps, targets) from spikes (batch, steps, sources) on a grid."""
+        longest = int(grid.whole_steps(torch.tensor(self.max_delay_ms)))
+        if self.max_delay_ms == 0:
+            return later(functional.linear(spikes, self.weight), longest)
+        length = longest + 1
+        fused = self.fused and spikes.device.type == "cpu"
         if self.training:
-            kernel = delay_kernel(self.weight, self.delay_steps, self.sigma_steps, length)
-        else:
-            kernel = rounded_kernel(self.weight, self.delay_steps, length)
-        # A convolution layer correlates: the earliest step of the window is the longest delay.
-        padded = functional.pad(spikes.transpose(1, 2), (length - 1, 0))
-        return functional.conv1d(padded, kernel.flip(-1)).transpose(1, 2)
+            sigma_steps = max(self.sigma_ms / grid.step_ms, SIGMA_END_STEPS)
+            delay_steps = grid.fractional_steps(self.delay_ms)
+            if fused and _events_pay(spikes, sigma_steps, length):
+                return event_projection(spikes, *narrow_kernel(self.weight, delay_steps, sigma_steps, length))
+            return _convolved(spikes, delay_kernel(self.weight, delay_steps, sigma_steps, length))
+        whole = grid.whole_steps(self.delay_ms)
+        if fused:
+            return event_projection(spikes, self.weight[..., None], whole.to(torch.int32))
+        return _convolved(spikes, self.weight[..., None] * functional.one_hot(whole, length).to(self.weight.dtype))
 
     @torch.no_grad()
     def clamp_(self) -> None:
         """Keep delays within bounds; called after every optimiser step."""
-        self.delay_steps.clamp_(0.0, float(self.max_delay_steps))
+        self.delay_ms.clamp_(0.0, self.max_delay_ms)
+
+
+def later(arrivals: Tensor, steps: int) -> Tensor:
+    """Arrivals (batch, steps, targets) moved by whole steps; what passes the end is lost."""
+    if steps == 0:
+        return arrivals
+    return functional.pad(arrivals[:, : max(arrivals.shape[1] - steps, 0)], (0, 0, min(steps, arrivals.shape[1]), 0))
+
+
+def _events_pay(spikes: Tensor, sigma_steps: float, length: int) -> bool:
+    """Whether the work per event is less than that of a dense convolution: measured, see `DENSE_PER_EVENT`."""
+    taps = min(2 * math.ceil(REACH * (sigma_steps + SIGMA_OFFSET)), length)
+    dense = spikes.numel() * length
+    return dense > DENSE_PER_EVENT * taps * max(int(torch.count_nonzero(spikes)), 1)
+
+
+def _convolved(spikes: Tensor, kernel: Tensor) -> Tensor:
+    """Arrivals by a dense convolution; `kernel` (targets, sources, delays)."""
+    # A convolution layer correlates: the earliest step of the window is the longest delay.
+    padded = functional.pad(spikes.transpose(1, 2), (kernel.shape[-1] - 1, 0))
+    return functional.conv1d(padded, kernel.flip(-1)).transpose(1, 2)

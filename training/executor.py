@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,13 +17,32 @@ from spikebridge.bridge.provenance import versions
 from spikebridge.bridge.recording import Recording, Trials
 from spikebridge.bridge.spec import NetworkSpec
 from spikebridge.bridge.spikes import SpikeTrains, bin_events
+from spikebridge.training.event_projection import event_projection
+from spikebridge.training.fused_scan import fused_scan
 from spikebridge.training.propagators import exported_step
 from spikebridge.training.scan import NeuronTensors, scan
 from spikebridge.training.surrogate import Surrogate
 
+MAX_SAMPLE_STEPS = 100_000
+"""Samples times steps of one batch: a gigabyte at a few hundred neurons."""
 
-def run_pytorch(spec: NetworkSpec, trials: Trials, *, step_ms: float, batch_size: int = 128) -> Recording:
+
+def run_pytorch(
+    spec: NetworkSpec,
+    trials: Trials,
+    *,
+    step_ms: float,
+    batch_size: int = 128,
+    kernels: Literal["fused", "plain"] = "fused",
+) -> Recording:
     """Run an exported network in float64, with the weights and propagators every other executor uses.
+
+    Args:
+        spec: the network.
+        trials: inputs and labels.
+        step_ms: time step.
+        batch_size: samples at once, at most; fewer where they have many steps. Does not change the result.
+        kernels: the compiled loops of the training, or PyTorch's own operations; the bits are the same.
 
     Raises:
         SpecError: the network is no chain of populations with recurrence within each, which is what is trained here.
@@ -28,8 +50,10 @@ def run_pytorch(spec: NetworkSpec, trials: Trials, *, step_ms: float, batch_size
     network = discretise(spec, step_ms)
     trains, crop = bin_events(trials.events, step_ms, network.n_steps)
     name = spec.inputs[0].name
+    batch_size = max(min(batch_size, MAX_SAMPLE_STEPS // network.n_steps), 1)
+    fused = kernels == "fused"
     parts = [
-        run_batch(network, {name: torch.from_numpy(trains.select(picked).counts("float64"))})
+        run_batch(network, {name: torch.from_numpy(trains.select(picked).counts("float64"))}, fused=fused)
         for picked in np.split(np.arange(trials.n_samples), range(batch_size, trials.n_samples, batch_size))
     ]
     spikes = {
@@ -46,12 +70,14 @@ def run_pytorch(spec: NetworkSpec, trials: Trials, *, step_ms: float, batch_size
         spikes=spikes,
         scores=decode(readout, spec.readout.decoding, step_ms=step_ms, training_step_ms=spec.training_step_ms),
         readout=readout,
-        provenance={**versions("torch"), "crop": str(crop), "precision": "float64"},
+        provenance={**versions("torch"), "crop": str(crop), "precision": "float64", "kernels": kernels},
     )
 
 
 @torch.no_grad()
-def run_batch(network: GridNetwork, inputs: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def run_batch(
+    network: GridNetwork, inputs: dict[str, Tensor], *, fused: bool = True
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Spikes per spiking population and potentials per population, from input counts (samples, steps, channels)."""
     emitted: dict[str, Tensor] = dict(inputs)
     spikes: dict[str, Tensor] = {}
@@ -69,15 +95,14 @@ def run_batch(network: GridNetwork, inputs: dict[str, Tensor]) -> tuple[dict[str
                 for delay, weight in weights_per_delay(projection, size, size).items():
                     recurrent[delay] = recurrent.get(delay, 0) + weight
             elif source in emitted:
-                arrivals += _delayed(
-                    emitted[source], weights_per_delay(projection, emitted[source].shape[2], size), size
-                )
+                arrivals += _delayed(emitted[source], projection, size, fused=fused)
             else:
                 raise SpecError(
                     f"projection {projection.projection.label} runs backwards; PyTorch runs chains of populations with "
                     "recurrence within each"
                 )
-        fired, potentials[name] = scan(neuron_tensors(grid), arrivals, Surrogate("boxcar", 1.0), recurrent)
+        run = fused_scan if fused else scan
+        fired, potentials[name] = run(neuron_tensors(grid), arrivals, Surrogate("boxcar", 1.0), recurrent)
         if grid.population.spiking:
             emitted[name] = spikes[name] = fired
     return spikes, potentials
@@ -113,11 +138,30 @@ def weights_per_delay(grid: GridProjection, sources: int, targets: int) -> dict[
     return matrices
 
 
-def _delayed(spikes: Tensor, matrices: dict[int, Tensor], targets: int) -> Tensor:
+def _delayed(spikes: Tensor, projection: GridProjection, targets: int, *, fused: bool) -> Tensor:
     """Arrivals (samples, steps, targets): a spike of step k with delay m arrives in step k + m."""
-    samples, steps, _ = spikes.shape
+    if fused:
+        arrivals = spikes.new_zeros((*spikes.shape[:2], targets))
+        for weight, lag in _one_synapse_per_pair(projection, spikes.shape[2], targets):
+            arrivals += event_projection(spikes, weight[..., None], lag)
+        return arrivals
+    samples, steps, sources = spikes.shape
     arrivals = spikes.new_zeros((samples, steps, targets))
-    for delay, matrix in matrices.items():
+    for delay, matrix in weights_per_delay(projection, sources, targets).items():
         if delay < steps:
             arrivals[:, delay:] += spikes[:, : steps - delay] @ matrix
     return arrivals
+
+
+def _one_synapse_per_pair(grid: GridProjection, sources: int, targets: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Weights and delays in steps, (targets, sources) each: the first synapse of every pair, then the second, ..."""
+    edges = grid.projection
+    pair = edges.target_index.astype(np.int64) * sources + edges.source_index
+    left = np.arange(pair.size)
+    while left.size:
+        _, first = np.unique(pair[left], return_index=True)
+        picked = left[first]
+        weight, lag = np.zeros(targets * sources), np.zeros(targets * sources, dtype=np.int32)
+        weight[pair[picked]], lag[pair[picked]] = edges.weight[picked], grid.delay_steps[picked]
+        yield torch.from_numpy(weight.reshape(targets, sources)), torch.from_numpy(lag.reshape(targets, sources))
+        left = np.delete(left, first)

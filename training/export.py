@@ -20,7 +20,6 @@ from spikebridge.bridge.spec import (
     Readout,
 )
 from spikebridge.training.config import TrainingConfig
-from spikebridge.training.delays import round_delays
 from spikebridge.training.network import Layer, SpikingNetwork
 
 INPUT_NAME = "input"
@@ -34,7 +33,7 @@ def export(network: SpikingNetwork, metadata: Mapping[str, str]) -> NetworkSpec:
     Delays become whole training steps, weights multiples of 2^-20 of the threshold (so that sums are exact in any
     order), batch normalisation becomes weights and a constant current.
     """
-    config = network.config
+    config, grid = network.config, network.grid()
     source = INPUT_NAME
     populations: list[Population] = []
     projections: list[Projection] = []
@@ -44,11 +43,12 @@ def export(network: SpikingNetwork, metadata: Mapping[str, str]) -> NetworkSpec:
         population = _population(name, layer, shift)
         quantum = weight_quantum(population.threshold)
         weight = _numpy(layer.projection.weight).T * scale
-        delay_ms = _numpy(round_delays(layer.projection.delay_steps)).T * config.data.step_ms
+        delay_ms = _numpy(grid.whole_steps(layer.projection.delay_ms)).T * grid.step_ms
         projections.append(_dense(source, name, weight, delay_ms, layer, quantum))
         if layer.recurrent_weight is not None:
             recurrent = _numpy(layer.recurrent_weight)
-            projections.append(_dense(name, name, recurrent, np.zeros_like(recurrent), layer, quantum))
+            own_delay_ms = np.full_like(recurrent, float(grid.whole_steps(torch.zeros(()))) * grid.step_ms)
+            projections.append(_dense(name, name, recurrent, own_delay_ms, layer, quantum))
         populations.append(population)
         source = name
     return NetworkSpec(
@@ -58,6 +58,7 @@ def export(network: SpikingNetwork, metadata: Mapping[str, str]) -> NetworkSpec:
         readout=Readout(READOUT_NAME, Decoding(config.network.decoding)),
         training_step_ms=config.data.step_ms,
         duration_ms=config.data.duration_ms,
+        grid_latency_ms=config.data.step_ms / 2 if config.schedule.align else 0.0,
         decisions=_decisions(config),
         metadata=metadata,
     )

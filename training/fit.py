@@ -6,7 +6,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ from spikebridge.bridge.decoding import Decoding
 from spikebridge.bridge.errors import SpikebridgeError
 from spikebridge.training.augment import shift_channels, stretch_time
 from spikebridge.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
-from spikebridge.training.config import OptimiserConfig, TrainingConfig
-from spikebridge.training.dataset import Batchable, Dataset
+from spikebridge.training.config import OptimiserConfig, Phase, TrainingConfig
+from spikebridge.training.dataset import Dataset, Samples, dense_counts
+from spikebridge.training.delays import SIGMA_END_STEPS
 from spikebridge.training.interrupt import interrupts_between
 from spikebridge.training.loss import decode_tensor, rate_penalty, rates_hz
 from spikebridge.training.metrics import EpochMetrics, write_metrics
-from spikebridge.training.network import SpikingNetwork, scale_weights_to_data
+from spikebridge.training.network import Activity, SpikingNetwork, scale_weights_to_data
 
 log = logging.getLogger("spikebridge")
 
@@ -57,9 +58,9 @@ def require_same_training(config: TrainingConfig, data: Dataset, seed: int, fold
 def fit(config: TrainingConfig, data: Dataset, seed: int, folder: Path, *, progress: bool = True) -> Trained:
     """Train one realisation, or continue the one whose checkpoint is in `folder`.
 
-    The epoch with the highest validation accuracy is kept, the lower validation loss deciding between equals. Every
-    epoch draws its random numbers from a generator seeded with (seed, epoch), so a run that was killed and started
-    again passes through the same states as one that never stopped.
+    Of the epochs of the last phase, the one with the highest validation accuracy is kept, the lower validation loss
+    deciding between equals. Every epoch draws its random numbers from a generator seeded with (seed, epoch), so a run
+    that was killed and started again passes through the same states as one that never stopped.
 
     Raises:
         ConfigError: the checkpoint in `folder` belongs to another configuration, data set or seed.
@@ -71,7 +72,9 @@ def fit(config: TrainingConfig, data: Dataset, seed: int, folder: Path, *, progr
     run = _Run(SpikingNetwork(config, len(data.class_names), seed), config)
     state = load_checkpoint(folder / CHECKPOINT, agreement)
     if state is None:
-        scale_weights_to_data(run.network, data.train.counts[: 2 * config.optimiser.batch_size].float())
+        coarsest_ms = config.phases[0].steps_ms[0]
+        first = data.train.events.select(range(min(2 * config.optimiser.batch_size, data.train.events.n_samples)))
+        scale_weights_to_data(run.network, dense_counts(first, data.train.duration_ms, coarsest_ms), coarsest_ms)
     else:
         run.restore(state)
     done, total = len(run.history), config.optimiser.epochs
@@ -100,7 +103,8 @@ class _Run:
 
     def __init__(self, network: SpikingNetwork, config: TrainingConfig) -> None:
         self.network = network
-        self.optimiser = build_optimiser(network, config.optimiser, config.data.step_ms)
+        self.optimiser = build_optimiser(network, config.optimiser)
+        self._first_candidate = first_epoch_of_last_phase(config)
         self.history: list[EpochMetrics] = []
         self.best: dict[str, Tensor] = {}
         self.best_epoch = -1
@@ -108,6 +112,8 @@ class _Run:
     def keep(self, epoch: EpochMetrics) -> None:
         """Note an epoch, and its weights if it is the best so far."""
         self.history.append(epoch)
+        if epoch.epoch < self._first_candidate:
+            return
         if self.best_epoch < 0 or _quality(epoch) > _quality(self.history[self.best_epoch]):
             self.best, self.best_epoch = copy.deepcopy(self.network.state_dict()), len(self.history) - 1
 
@@ -135,14 +141,14 @@ def _quality(epoch: EpochMetrics) -> tuple[float, float]:
     return epoch.accuracy_validation, -epoch.loss_validation
 
 
-def build_optimiser(network: SpikingNetwork, config: OptimiserConfig, step_ms: float) -> torch.optim.Adam:
+def build_optimiser(network: SpikingNetwork, config: OptimiserConfig) -> torch.optim.Adam:
     """Adam with the groups `weights` (decayed), `delays` and `neurons`; constants are left out."""
     groups: dict[str, list[Tensor]] = {"weights": [], "delays": [], "neurons": []}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            kind = "delays" if name.endswith("delay_steps") else "weights" if "weight" in name else "neurons"
+            kind = "delays" if name.endswith("delay_ms") else "weights" if "weight" in name else "neurons"
             groups[kind].append(parameter)
-    rates = {"weights": config.weight_rate, "delays": config.delay_rate_ms / step_ms, "neurons": config.neuron_rate}
+    rates = {"weights": config.weight_rate, "delays": config.delay_rate_ms, "neurons": config.neuron_rate}
     decay = {"weights": config.weight_decay, "delays": 0.0, "neurons": 0.0}
     return torch.optim.Adam(
         [
@@ -160,6 +166,23 @@ def learning_rate_factor(progress: float, warm_up_share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - warm_up_share) / (1 - warm_up_share)))
 
 
+def phase_of_epoch(config: TrainingConfig, epoch: int) -> Phase:
+    """The phase that an epoch (from 0) belongs to, by its middle."""
+    middle, end = (epoch + 0.5) / config.optimiser.epochs, 0.0
+    for phase in config.phases:
+        end += phase.share
+        if middle < end:
+            return phase
+    return config.phases[-1]
+
+
+def first_epoch_of_last_phase(config: TrainingConfig) -> int:
+    """The first epoch that may be chosen; the last one where its share is less than an epoch."""
+    last = config.phases[-1]
+    epochs = config.optimiser.epochs
+    return next((e for e in range(epochs) if phase_of_epoch(config, e) is last), epochs - 1)
+
+
 def _epoch(
     network: SpikingNetwork,
     optimiser: torch.optim.Adam,
@@ -174,8 +197,9 @@ def _epoch(
     network.train()
     totals = {"loss": 0.0, "penalty": 0.0, "right": 0.0}
     augmentation = config.augmentation
-    batches = list(_batches(data.train, config.optimiser.batch_size, shuffle=True))
-    for number, (counts, labels) in enumerate(batches):
+    steps_ms = phase_of_epoch(config, epoch).steps_ms
+    batches = torch.split(torch.randperm(len(data.train.labels)), config.optimiser.batch_size)
+    for number, picked in enumerate(batches):
         progress = (epoch + number / len(batches)) / config.optimiser.epochs
         network.set_progress(progress)
         factor = learning_rate_factor(
@@ -183,12 +207,15 @@ def _epoch(
         )
         for group in optimiser.param_groups:
             group["lr"] = group["base_rate"] * factor
-        varied = stretch_time(shift_channels(counts, augmentation.shift_channels), augmentation.stretch_time)
-        for key, value in _train_batch(network, optimiser, varied, labels, config).items():
+        step_ms = steps_ms[int(torch.randint(len(steps_ms), ())) if len(steps_ms) > 1 else 0]
+        events = shift_channels(data.train.events.select(picked.numpy()), augmentation.shift_channels)
+        events = stretch_time(events, augmentation.stretch_time)
+        counts, labels = dense_counts(events, data.train.duration_ms, step_ms), data.train.labels[picked]
+        for key, value in _train_batch(network, optimiser, counts, labels, config, step_ms).items():
             totals[key] += value * len(labels)
         between(f"epoch {epoch + 1}, batch {number + 1}/{len(batches)}")
     samples = len(data.train.labels)
-    sigma = network.layers[0].projection.sigma_steps
+    sigma_ms = max(network.layers[0].projection.sigma_ms, SIGMA_END_STEPS * min(steps_ms))
     accuracy, loss, rate = evaluate(network, data.validation, config)
     return EpochMetrics(
         epoch=epoch,
@@ -198,17 +225,23 @@ def _epoch(
         accuracy_validation=accuracy,
         loss_validation=loss,
         rate_hz=rate,
-        sigma_steps=sigma,
+        step_ms=min(steps_ms),
+        sigma_ms=sigma_ms,
         seconds=time.perf_counter() - started,
     )
 
 
 def _train_batch(
-    network: SpikingNetwork, optimiser: torch.optim.Adam, counts: Tensor, labels: Tensor, config: TrainingConfig
+    network: SpikingNetwork,
+    optimiser: torch.optim.Adam,
+    counts: Tensor,
+    labels: Tensor,
+    config: TrainingConfig,
+    step_ms: float,
 ) -> dict[str, float]:
-    activity = network(counts)
-    scores = decode_tensor(activity.potentials, Decoding(config.network.decoding))
-    penalty = rate_penalty(activity.spikes, config.data.step_ms, config.regulariser)
+    activity = network(counts, step_ms)
+    scores = _scores(activity, config, step_ms)
+    penalty = rate_penalty(activity.spikes, step_ms, config.regulariser)
     loss = functional.cross_entropy(scores, labels) + penalty
     if not torch.isfinite(loss):
         raise SpikebridgeError(f"the loss became {loss.item()}: {DIVERGED}")
@@ -224,23 +257,33 @@ def _train_batch(
     return {"loss": loss.item(), "penalty": penalty.item(), "right": right.item()}
 
 
-def _batches(data: Batchable, size: int, *, shuffle: bool) -> Iterator[tuple[Tensor, Tensor]]:
-    order = torch.randperm(len(data.labels)) if shuffle else torch.arange(len(data.labels))
-    for picked in torch.split(order, size):
-        yield data.counts[picked].float(), data.labels[picked]
+def _scores(activity: Activity, config: TrainingConfig, step_ms: float) -> Tensor:
+    """Class scores; a sum over steps counts in the coarsest steps, so that the loss means the same on every grid."""
+    return decode_tensor(activity.potentials, Decoding(config.network.decoding), step_ms / config.steps_ms[0])
 
 
 @torch.no_grad()
-def evaluate(network: SpikingNetwork, data: Batchable, config: TrainingConfig) -> tuple[float, float, float]:
-    """Accuracy, cross-entropy and mean rate of hidden neurons in Hz, with rounded delays and without dropout."""
+def evaluate(
+    network: SpikingNetwork, data: Samples, config: TrainingConfig, step_ms: float | None = None
+) -> tuple[float, float, float]:
+    """Accuracy, cross-entropy and mean rate of hidden neurons in Hz, with rounded delays and without dropout.
+
+    Args:
+        network: the trained module.
+        data: samples.
+        config: for decoding and batch size.
+        step_ms: the grid, by default that of the export.
+    """
+    step_ms = config.data.step_ms if step_ms is None else step_ms
     network.eval()
     right, loss, rate = 0.0, 0.0, 0.0
-    for counts, labels in _batches(data, 4 * config.optimiser.batch_size, shuffle=False):
-        activity = network(counts)
-        scores = decode_tensor(activity.potentials, Decoding(config.network.decoding))
+    for picked in torch.split(torch.arange(len(data.labels)), config.optimiser.batch_size):
+        labels = data.labels[picked]
+        activity = network(dense_counts(data.events.select(picked.numpy()), data.duration_ms, step_ms), step_ms)
+        scores = _scores(activity, config, step_ms)
         right += (scores.argmax(dim=1) == labels).float().sum().item()
         loss += functional.cross_entropy(scores, labels, reduction="sum").item()
-        layer_rates = torch.cat([rates_hz(spikes, config.data.step_ms) for spikes in activity.spikes])
+        layer_rates = torch.cat([rates_hz(spikes, step_ms) for spikes in activity.spikes])
         rate += layer_rates.mean().item() * len(labels)
     samples = len(data.labels)
     return right / samples, loss / samples, rate / samples

@@ -10,11 +10,14 @@ from spikebridge.bridge.decoding import Decoding
 from spikebridge.training.config import RegulariserConfig
 
 
-def decode_tensor(potentials: Tensor, rule: Decoding) -> Tensor:
-    """Scores (batch, classes) from potentials (batch, steps, classes): `spikebridge.bridge.decode`, differentiable."""
+def decode_tensor(potentials: Tensor, rule: Decoding, weight: float = 1.0) -> Tensor:
+    """Scores (batch, classes) from potentials (batch, steps, classes): `spikebridge.bridge.decode`, differentiable.
+
+    A sum over steps is multiplied by `weight`, the length of a step in training steps.
+    """
     match rule:
         case Decoding.SOFTMAX_SUM:
-            return potentials.softmax(dim=-1).sum(dim=1)
+            return potentials.softmax(dim=-1).sum(dim=1) * weight
         case Decoding.MEAN:
             return potentials.mean(dim=1)
         case Decoding.MAX:

@@ -22,7 +22,8 @@ class EpochMetrics:
         accuracy_validation: on the held-out samples, as deployed: delays rounded, no dropout.
         loss_validation: cross-entropy there.
         rate_hz: mean rate of hidden neurons on the held-out samples.
-        sigma_steps: width of the delay kernel.
+        step_ms: the finest step of the epoch.
+        sigma_ms: width of the delay kernel, on that step.
         seconds: wall time of the epoch.
     """
 
@@ -33,7 +34,8 @@ class EpochMetrics:
     accuracy_validation: float
     loss_validation: float
     rate_hz: float
-    sigma_steps: float
+    step_ms: float
+    sigma_ms: float
     seconds: float
 
 

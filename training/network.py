@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -11,9 +12,14 @@ from torch import Tensor, nn
 
 from spikebridge.training.config import TrainingConfig
 from spikebridge.training.delays import SIGMA_END_STEPS, DelayedProjection
+from spikebridge.training.fused_scan import fused_scan
 from spikebridge.training.neurons import Neurons
 from spikebridge.training.scan import NeuronTensors, scan
 from spikebridge.training.surrogate import Surrogate
+from spikebridge.training.timegrid import TimeGrid
+
+SEGMENTS_FROM_STEPS = 200
+"""Samples of so many steps are run in segments by the plain path, so that their memory stays small."""
 
 
 class Activity(NamedTuple):
@@ -61,11 +67,18 @@ class Layer(nn.Module):
         self, sources: int, size: int, config: TrainingConfig, *, readout: bool, generator: torch.Generator
     ) -> None:
         super().__init__()
-        network, self.step_ms = config.network, config.data.step_ms
-        delayed = network.readout_delays or not readout
-        max_delay_steps = round(network.max_delay_ms / self.step_ms) if delayed else 0
-        self.projection = DelayedProjection(sources, size, max_delay_steps, generator)
-        self.neurons = Neurons(size, config.neuron, network, step_ms=self.step_ms, readout=readout, generator=generator)
+        network, self.fused, self.coarsest_ms = config.network, config.kernels == "fused", config.steps_ms[0]
+        max_delay_ms = network.max_delay_ms if network.readout_delays or not readout else 0.0
+        self.projection = DelayedProjection(sources, size, max_delay_ms, generator, fused=self.fused)
+        self.neurons = Neurons(
+            size,
+            config.neuron,
+            network,
+            pulse_ms=config.pulse_ms,
+            refractory_ms=config.refractory_ms,
+            readout=readout,
+            generator=generator,
+        )
         self.norm = FoldableBatchNorm(size) if network.batch_norm and not readout else None
         self.surrogate = Surrogate(config.neuron.surrogate, config.neuron.surrogate_width)
         self.recurrent_weight: nn.Parameter | None = None
@@ -75,20 +88,35 @@ class Layer(nn.Module):
             self.recurrent_weight = nn.Parameter((2 * torch.rand(size, size, generator=generator) - 1) * bound)
             self.clamp_()
 
-    def forward(self, spikes: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, spikes: Tensor, grid: TimeGrid) -> tuple[Tensor, Tensor]:
         """Spikes and potentials (batch, steps, size) from the source's spikes (batch, steps, sources)."""
-        neuron, arrivals = self.prepare(spikes)
-        recurrent: dict[int, Tensor] | None = None if self.recurrent_weight is None else {0: self.recurrent_weight}
-        return scan(neuron, arrivals, self.surrogate, recurrent)
+        neuron, arrivals = self.prepare(spikes, grid)
+        recurrent: dict[int, Tensor] | None = None
+        if self.recurrent_weight is not None:
+            recurrent = {int(grid.whole_steps(torch.zeros(()))): self.recurrent_weight}
+        return self.scan(neuron, arrivals, recurrent)
 
-    def prepare(self, spikes: Tensor) -> tuple[NeuronTensors, Tensor]:
+    def scan(
+        self, neuron: NeuronTensors, arrivals: Tensor, recurrent: dict[int, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """`scan` by the compiled loop where it can run, else by PyTorch, in segments where the sample is long."""
+        if self.fused and arrivals.device.type == "cpu":
+            return fused_scan(neuron, arrivals, self.surrogate, recurrent)
+        steps = arrivals.shape[1]
+        segment_steps = math.ceil(steps**0.5) if steps >= SEGMENTS_FROM_STEPS and torch.is_grad_enabled() else None
+        return scan(neuron, arrivals, self.surrogate, recurrent, segment_steps=segment_steps)
+
+    def prepare(self, spikes: Tensor, grid: TimeGrid) -> tuple[NeuronTensors, Tensor]:
         """The population on the grid and its arrivals (batch, steps, size), batch normalisation applied."""
-        arrivals = self.projection(spikes)
+        arrivals = self.projection(spikes, grid)
         shift = None
         if self.norm is not None:
-            scale, shift = self.norm(arrivals)
+            # Counted over the coarsest step, so that the statistics mean the same on every grid.
+            window = round(self.coarsest_ms / grid.step_ms)
+            counted = arrivals if window == 1 else arrivals.unflatten(1, (-1, window)).sum(dim=2)
+            scale, shift = self.norm(counted)
             arrivals = arrivals * scale
-        return self.neurons.tensors(self.step_ms, shift), arrivals
+        return self.neurons.tensors(grid.step_ms, shift), arrivals
 
     @torch.no_grad()
     def clamp_(self) -> None:
@@ -115,14 +143,19 @@ class SpikingNetwork(nn.Module):
         """Hidden layers, then the readout."""
         return [*(layer for layer in self.hidden if isinstance(layer, Layer)), self.readout]
 
-    def forward(self, counts: Tensor) -> Activity:
-        """Run input counts (batch, steps, channels)."""
+    def grid(self, step_ms: float | None = None) -> TimeGrid:
+        """The grid of a time step, by default that of the export."""
+        return TimeGrid(self.config.data.step_ms if step_ms is None else step_ms, self.config.grid_latency_ms)
+
+    def forward(self, counts: Tensor, step_ms: float | None = None) -> Activity:
+        """Run input counts (batch, steps, channels) on a grid of `step_ms`, by default that of the export."""
+        grid = self.grid(step_ms)
         spikes, recorded = counts, []
         for layer in self.layers[:-1]:
-            spikes, _ = layer(spikes)
+            spikes, _ = layer(spikes, grid)
             recorded.append(spikes)
             spikes = self._dropout(spikes)
-        _, potentials = self.readout(spikes)
+        _, potentials = self.readout(spikes, grid)
         return Activity(potentials, recorded)
 
     def _dropout(self, spikes: Tensor) -> Tensor:
@@ -134,11 +167,15 @@ class SpikingNetwork(nn.Module):
         return spikes * (kept / (1 - share))
 
     def set_progress(self, done: float) -> None:
-        """Narrow the delay kernels: geometrically from half the maximum delay to 0.23 steps over `sigma_share`."""
+        """Narrow the delay kernels: geometrically from half the maximum delay to 0.23 steps over `sigma_share`.
+
+        The end is 0.23 of the coarsest step; on a finer grid the kernel has 0.23 of its own steps from there on.
+        """
         share = min(done / self.config.optimiser.sigma_share, 1.0)
+        end = SIGMA_END_STEPS * self.config.steps_ms[0]
         for layer in self.layers:
-            start = max(layer.projection.max_delay_steps / 2, SIGMA_END_STEPS)
-            layer.projection.sigma_steps = start * (SIGMA_END_STEPS / start) ** share
+            start = max(layer.projection.max_delay_ms / 2, end)
+            layer.projection.sigma_ms = 0.0 if share == 1 else start * (end / start) ** share
 
     def clamp_(self) -> None:
         """Apply every constraint; after each optimiser step."""
@@ -147,24 +184,29 @@ class SpikingNetwork(nn.Module):
 
 
 @torch.no_grad()
-def scale_weights_to_data(network: SpikingNetwork, counts: Tensor) -> None:
+def scale_weights_to_data(network: SpikingNetwork, counts: Tensor, step_ms: float | None = None) -> None:
     """Scale feed-forward weights so that free potentials (no spikes) on `counts` have the configured deviation.
 
     Layer by layer, each on the spikes of the layers already scaled, so that every layer starts active whatever the
     synapse kind, the step and the density of the input (after the idea of Mishkin & Matas 2016, LSUV).
+
+    Args:
+        network: a new one.
+        counts: (batch, steps, channels) on a grid of `step_ms`, by default that of the export.
+        step_ms: the step of the counts.
     """
     wanted = network.config.network.initial_potential_std
-    spikes = counts
+    spikes, grid = counts, network.grid(step_ms)
     network.eval()
     for layer in network.layers:
         if layer.norm is not None:
             layer.norm.train()  # the statistics of these samples, as the first batches will have them
-        neuron, arrivals = layer.prepare(spikes)
+        neuron, arrivals = layer.prepare(spikes, grid)
         free = replace(neuron, spiking=False, refractory_steps=0)
-        deviation = scan(free, arrivals, layer.surrogate)[1].std()
+        deviation = layer.scan(free, arrivals)[1].std()
         # Normalisation would undo any scale of the weights, so there the scale that follows it is set.
         scaled = layer.projection.weight if layer.norm is None else layer.norm.gamma
         if deviation > 0:
             scaled.mul_(wanted / deviation)
-        spikes, _ = layer(spikes)
+        spikes, _ = layer(spikes, grid)
     network.train()

@@ -55,7 +55,8 @@ class Neurons(nn.Module):
         neuron: NeuronConfig,
         network: NetworkConfig,
         *,
-        step_ms: float,
+        pulse_ms: float,
+        refractory_ms: float,
         readout: bool,
         generator: torch.Generator,
     ) -> None:
@@ -67,8 +68,8 @@ class Neurons(nn.Module):
         self.reset_value = neuron.reset_value
         self.synapse = SynapseKind(network.synapse)
         self.tau_syn_ms = network.tau_syn_ms if self.synapse is SynapseKind.EXPONENTIAL else None
-        self.pulse_ms = step_ms if self.synapse is SynapseKind.PULSE else None
-        self.refractory_ms = 0.0 if readout else (step_ms if neuron.refractory_ms is None else neuron.refractory_ms)
+        self.pulse_ms = pulse_ms if self.synapse is SynapseKind.PULSE else None
+        self.refractory_ms = 0.0 if readout else refractory_ms
 
         def parameter(bounds: tuple[float, float], *, logarithmic: bool = False) -> BoundedParameter:
             trained = neuron.train_time_constants

@@ -7,9 +7,11 @@ in float64, with exported weights, every executor gives the same bits.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from spikebridge.bridge.spec import Reset, SynapseKind
 from spikebridge.training.propagators import StepTensors
@@ -40,11 +42,28 @@ class NeuronTensors:
     spiking: bool = True
 
 
+class _State(NamedTuple):
+    """What a step leaves to the next: u, w, i, running pulse current p, steps since the last spike, each (batch, n).
+
+    `spikes` and `delivered` are the last steps of both, (batch, steps, n), as far as delays and pulses reach back.
+    """
+
+    u: Tensor
+    w: Tensor
+    i: Tensor
+    p: Tensor
+    since_spike: Tensor
+    spikes: Tensor
+    delivered: Tensor
+
+
 def scan(
     neuron: NeuronTensors,
     arrivals: Tensor,
     surrogate: Surrogate,
     recurrent: dict[int, Tensor] | None = None,
+    *,
+    segment_steps: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run one population over all steps.
 
@@ -53,32 +72,54 @@ def scan(
         arrivals: (batch, steps, n) sums of weights delivered in each step by other populations.
         surrogate: the spike function.
         recurrent: weight matrix (n, n) from source to target per delay in steps; None without recurrence.
+        segment_steps: keep only the state between segments of so many steps, and run each segment again on the way
+            back (Chen et al. 2016, arXiv:1604.06174): memory grows with the segments' number plus their length instead
+            of the product. None keeps everything.
 
     Returns:
         Spikes (batch, steps, n) of 0 and 1, and potentials of the same shape after each step's propagation.
     """
+    recurrent = recurrent or {}
     zeros = torch.zeros_like(arrivals[:, 0])
-    u, w, i, p = zeros, zeros, zeros, zeros
-    since_spike = torch.full(zeros.shape, 1 << 30, dtype=torch.int32, device=zeros.device)
-    spikes: list[Tensor] = []
+    state = _State(
+        *(zeros, zeros, zeros, zeros),
+        torch.full(zeros.shape, 1 << 30, dtype=torch.int32, device=zeros.device),
+        arrivals.new_zeros((len(arrivals), max(recurrent, default=0), arrivals.shape[2])),
+        arrivals.new_zeros((len(arrivals), neuron.pulse_steps, arrivals.shape[2])),
+    )
+    if segment_steps is None:
+        spikes, potentials, _ = _segment(neuron, arrivals, state, surrogate, recurrent)
+        return spikes, potentials
+    parts = []
+    for segment in torch.split(arrivals, segment_steps, dim=1):
+        *part, state = checkpoint(_segment, neuron, segment, state, surrogate, recurrent, use_reentrant=False)
+        parts.append(part)
+    spikes, potentials = (torch.cat(each, dim=1) for each in zip(*parts, strict=True))
+    return spikes, potentials
+
+
+def _segment(
+    neuron: NeuronTensors, arrivals: Tensor, state: _State, surrogate: Surrogate, recurrent: dict[int, Tensor]
+) -> tuple[Tensor, Tensor, _State]:
+    """Spikes and potentials of some steps from the state before them, and the state after them."""
+    u, w, i, p, since_spike, *_ = state
+    spikes: list[Tensor] = list(state.spikes.unbind(dim=1))
+    delivered: list[Tensor] = list(state.delivered.unbind(dim=1))
     potentials: list[Tensor] = []
-    delivered: list[Tensor] = []
-    for now, external in enumerate(arrivals.unbind(dim=1)):
+    for external in arrivals.unbind(dim=1):
         free = since_spike >= neuron.refractory_steps if neuron.refractory_steps > 1 else None
         u, w, i = _propagate(neuron, u, w, i, p, free)
         potentials.append(u)
+        fires = surrogate(u - neuron.threshold) if neuron.spiking else torch.zeros_like(u)
         if neuron.spiking:
-            fires = surrogate(u - neuron.threshold)
             if free is not None:
                 fires = fires * free
             if neuron.refractory_steps > 0:
                 since_spike = torch.where(fires > 0, 0, since_spike)
-            spikes.append(fires)
+        spikes.append(fires)
         due = external
-        for delay, weight in (recurrent or {}).items():
-            if now >= delay:
-                due = due + spikes[now - delay] @ weight
-        delivered.append(due)
+        for delay, weight in recurrent.items():
+            due = due + spikes[-1 - delay] @ weight
         match neuron.synapse:
             case SynapseKind.DELTA:
                 blocked = since_spike < neuron.refractory_steps
@@ -86,16 +127,24 @@ def scan(
             case SynapseKind.PULSE if neuron.pulse_steps == 1:
                 p = due
             case SynapseKind.PULSE:
-                p = p + due if now < neuron.pulse_steps else p + due - delivered[now - neuron.pulse_steps]
+                p = p + due - delivered[-neuron.pulse_steps]
             case SynapseKind.EXPONENTIAL:
                 i = i + due
+        delivered.append(due)
         if neuron.spiking:
             u = _reset(neuron, u, fires)
             if neuron.adaptive:
                 w = w + neuron.adaptation_jump * fires
         since_spike = since_spike + 1 if neuron.refractory_steps > 0 else since_spike
-    stacked = torch.stack(potentials, dim=1)
-    return (torch.stack(spikes, dim=1) if neuron.spiking else torch.zeros_like(stacked)), stacked
+    kept = arrivals.shape[1]
+    after = _State(u, w, i, p, since_spike, _last(spikes, state.spikes), _last(delivered, state.delivered))
+    return torch.stack(spikes[-kept:], dim=1), torch.stack(potentials, dim=1), after
+
+
+def _last(steps: list[Tensor], before: Tensor) -> Tensor:
+    """The end of a list of steps, as long as what was handed over before."""
+    reach = before.shape[1]
+    return torch.stack(steps[-reach:], dim=1) if reach else before
 
 
 def _propagate(

@@ -70,9 +70,9 @@ class Surrogate:
 
     def __init__(self, name: str, width: float) -> None:
         self._derivative = DERIVATIVES[name]
-        self._width = width
+        self.name, self.width = name, width
 
     def __call__(self, distance: Tensor) -> Tensor:
         """Spikes (0 or 1) of the distance u - theta, any shape."""
-        spikes: Tensor = _Spike.apply(distance, self._derivative, self._width)  # type: ignore[no-untyped-call]
+        spikes: Tensor = _Spike.apply(distance, self._derivative, self.width)  # type: ignore[no-untyped-call]
         return spikes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,8 +19,9 @@ from spikebridge.validation.compatibility import (
     require_same_populations,
     require_same_trials,
 )
-from spikebridge.validation.labelled import GRID, REPLAY, TRAINING, Labelled
+from spikebridge.validation.labelled import GRID, REPLAY, TRAINING, Labelled, is_physical
 from spikebridge.validation.parity import Parity, compare_spikes
+from spikebridge.validation.refinement import Refinement, measure_refinement
 from spikebridge.validation.statistics import Criteria, Observations, Statistic, rates_hz, standard_statistics
 
 
@@ -31,9 +32,11 @@ class Evidence:
     Attributes:
         reference: the training's recording.
         simulations: in the order given.
-        parity: by label, `replay` included; a simulation on another grid has none.
+        parity: by label, `replay` included; a simulation on another grid has none. Against the reference, but a
+            simulation in physical units against the dimensionless one on its grid.
         accuracy: by label, the reference's included.
         decisions_changed: by label of the simulation, against the reference.
+        refinement: rungs 3 and 4, what changes with the step.
         statistics: which were observed.
         observations: by label, population and key of the statistic.
     """
@@ -44,6 +47,7 @@ class Evidence:
     parity: Mapping[str, Parity]
     accuracy: Mapping[str, Accuracy]
     decisions_changed: Mapping[str, Proportion | None]
+    refinement: Refinement
     statistics: tuple[Statistic, ...]
     observations: Mapping[str, Mapping[str, Mapping[str, Observations]]]
 
@@ -99,7 +103,9 @@ def collect_evidence(
         require_same_duration(reference, simulation)
         if same_network:
             require_same_network(reference, simulation)
-        if on_same_grid(reference, simulation):
+        if is_physical(simulation):
+            parity[label] = _physical_parity(label, reference, simulations, same_network=same_network)
+        elif on_same_grid(reference, simulation):
             parity[label] = compare_spikes(reference, simulation, same_network=same_network)
     if replay is not None:
         parity[REPLAY] = compare_spikes(reference, replay, same_network=same_network)
@@ -113,9 +119,32 @@ def collect_evidence(
         parity=parity,
         accuracy={e.label: accuracy(e.recording) for e in executors},
         decisions_changed={s.label: changed_decisions(reference, s.recording) for s in labelled},
+        refinement=measure_refinement(reference, simulations),
         statistics=statistics,
         observations={e.label: _observe(e.recording, statistics) for e in executors},
     )
+
+
+def _physical_parity(
+    label: str, reference: Recording, simulations: Mapping[str, Recording], *, same_network: bool
+) -> Parity:
+    """A simulation in physical units against the dimensionless simulation on its grid, else the reference if on it.
+
+    Raises:
+        SpecError: nothing dimensionless ran on its grid.
+    """
+    simulation = simulations[label]
+    dimensionless = {k: s for k, s in simulations.items() if not is_physical(s)} | {TRAINING: reference}
+    base = next((Labelled(k, r) for k, r in dimensionless.items() if on_same_grid(r, simulation)), None)
+    if base is None:
+        raise SpecError(
+            f"the simulation in physical units ran at {simulation.step_ms:g} ms, and no simulation without units on "
+            f"that grid was given to compare it with; make one with `spikebridge simulate ... --step-ms "
+            f"{simulation.step_ms:g}` and give it too"
+        )
+    # Both are of one executor: their labels tell them apart.
+    named = [replace(e.recording, executor=e.title) for e in (base, Labelled(label, simulation))]
+    return compare_spikes(*named, same_network=same_network)
 
 
 def _observe(recording: Recording, statistics: tuple[Statistic, ...]) -> dict[str, dict[str, Observations]]:

@@ -44,6 +44,11 @@ def percent(value: float | None) -> str:
     return UNDEFINED if value is None else f"{value:.1%}"
 
 
+def signed_percent(value: float | None) -> str:
+    """A relative change in percent with its sign and one decimal, or `undefined`."""
+    return UNDEFINED if value is None else f"{value:+.1%}"
+
+
 def small(value: float | None) -> str:
     """A difference that is zero or tiny, or `not recorded`."""
     if value is None:

@@ -19,12 +19,17 @@
                                            first_broken_population (null: none), first_mismatch (null: none, else
                                            population, neuron, sample, step, time_ms, executor, reference_spikes,
                                            other_spikes), populations.NAME with the same of each population
+    parity.physical                        only if run: the same keys, of the simulation in physical units against the
+                                           dimensionless one on its grid
+    refinement                             what changes with the time step, rungs 3 and 4; keys are listed in
+                                           `validation/refinement_numbers.py`
     delays_ms.PROJECTION                   synapses, and unless there are none minimum, mean, median, maximum
     decisions                              what the export decided: subject, text
     sample                                 the sample that pictures show
     provenance                             trials, network, executors.LABEL, report (versions)
 
-LABEL is `training`, `grid`, or the name of another simulation (`step_1`); NAME is a population.
+LABEL is `training`, `grid`, `continuous`, `physical`, or the name of another simulation (`step_1`); NAME is a
+population.
 """
 
 from __future__ import annotations
@@ -41,6 +46,7 @@ from spikebridge.validation.accuracy import Accuracy, Proportion, confusion
 from spikebridge.validation.evidence import Evidence
 from spikebridge.validation.labelled import GRID, REPLAY
 from spikebridge.validation.parity import FirstMismatch, Parity
+from spikebridge.validation.refinement_numbers import refinement_numbers
 from spikebridge.validation.statistics import Observations
 from spikebridge.validation.verdict import Verdict
 
@@ -86,6 +92,7 @@ def report_numbers(evidence: Evidence, verdict: Verdict, sample: int) -> Json:
             for s in evidence.statistics
         },
         "parity": {GRID: None, REPLAY: None} | {label: _parity(parity) for label, parity in evidence.parity.items()},
+        "refinement": refinement_numbers(evidence.refinement),
         "delays_ms": _delays(evidence.network),
         "decisions": [{"subject": d.subject, "text": d.text} for d in evidence.network.decisions],
         "sample": sample,

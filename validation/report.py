@@ -18,7 +18,8 @@ from spikebridge.validation.formatting import percent, whole
 from spikebridge.validation.labelled import REPLAY
 from spikebridge.validation.numbers import Json, report_numbers
 from spikebridge.validation.plot_raster import typical_sample
-from spikebridge.validation.sections import Section, report_sections
+from spikebridge.validation.section import Section
+from spikebridge.validation.sections import report_sections
 from spikebridge.validation.statistics import Criteria
 from spikebridge.validation.verdict import Verdict, reach_verdict
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from spikebridge.bridge.arrays import FloatArray
 from spikebridge.bridge.spec import NetworkSpec
 from spikebridge.validation.evidence import Evidence
 from spikebridge.validation.formatting import Table, number, percent, share, small, whole
+from spikebridge.validation.ladder import ladder_section
 from spikebridge.validation.numbers import provenance
 from spikebridge.validation.parity import READOUT_TOLERANCE, Parity
-from spikebridge.validation.picture import Picture
 from spikebridge.validation.plot_confusion import confusion_picture
 from spikebridge.validation.plot_delays import delays_picture
 from spikebridge.validation.plot_raster import raster_picture
 from spikebridge.validation.plot_rates import rates_picture
 from spikebridge.validation.plot_readout import readout_picture
+from spikebridge.validation.refinement_section import refinement_section
+from spikebridge.validation.section import Section
 from spikebridge.validation.statistics import Observations, Statistic
 
 EQUATIONS = (
@@ -29,7 +29,8 @@ EQUATIONS = (
 PARITY_INTRODUCTION = (
     "The exported network ran in both executors on the same inputs and the same grid. Every spike of one is looked up "
     "in the other: a missing or additional spike is one mismatch, a moved one counts two. In a replay each population "
-    "runs alone on the recorded spikes of its inputs, which shows where a difference begins. The same means no "
+    "runs alone on the recorded spikes of its inputs, which shows where a difference begins. A simulation in physical "
+    "units is compared with the one without units on its grid. The same means no "
     f"mismatch, and readout potentials within {READOUT_TOLERANCE:g}."
 )
 NO_PARITY_INTRODUCTION = (
@@ -38,37 +39,19 @@ NO_PARITY_INTRODUCTION = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A chapter.
-
-    Attributes:
-        key: anchor.
-        title: heading.
-        introduction: what it asks and how it was answered.
-        tables: shown open, before the pictures.
-        notes: (term, explanation) pairs, after the tables.
-        pictures: figures; their tables are folded away.
-    """
-
-    key: str
-    title: str
-    introduction: str
-    tables: tuple[Table, ...] = ()
-    notes: tuple[tuple[str, str], ...] = ()
-    pictures: tuple[Picture, ...] = ()
-
-
 def report_sections(evidence: Evidence, sample: int, why: str) -> tuple[Section, ...]:
     """All chapters in order; `sample` is the one that pictures show, `why` the reason for it."""
-    return (
+    found = (
+        ladder_section(evidence),
         _parity_section(evidence, sample, why),
         _accuracy_section(evidence),
+        refinement_section(evidence.refinement),
         _activity_section(evidence),
         _network_section(evidence),
         _decisions_section(evidence),
         _provenance_section(evidence),
     )
+    return tuple(section for section in found if section is not None)
 
 
 def _parity_section(evidence: Evidence, sample: int, why: str) -> Section:

@@ -2,7 +2,8 @@
 
 `report.json` then has, besides the mean at the usual key: `standard_deviation` with the same keys (sample standard
 deviation, n - 1; null for fewer than two values), and `realisations` with every realisation's own value. Parity is
-added up, not averaged: one mismatch in one realisation shows.
+added up, not averaged: one mismatch in one realisation shows. Averaged are `accuracy`, `rate_hz`, `statistics` (values
+alone) and `refinement` (all but its definitions).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from spikebridge.bridge.errors import DataError
 from spikebridge.bridge.storage import atomic_path
 
-AVERAGED = ("accuracy", "rate_hz", "statistics")
+AVERAGED = ("accuracy", "rate_hz", "statistics", "refinement")
 TEMPLATES = Path(__file__).parent / "templates"
 
 type Json = dict[str, Any]
@@ -57,7 +58,7 @@ def write_summary(folders: Mapping[int, Path], out: Path) -> Json:
 def summarise(reports: Mapping[int, Json]) -> Json:
     """The content of the summary's `report.json`."""
     seeds = list(reports)
-    reports = {seed: report | {"statistics": _values(report["statistics"])} for seed, report in reports.items()}
+    reports = {seed: report | _numbers_alone(report) for seed, report in reports.items()}
     every = list(reports.values())
     result: Json = {"format": "spikebridge/summary", "format_version": 1, "seeds": seeds}
     for key in AVERAGED:
@@ -66,19 +67,22 @@ def summarise(reports: Mapping[int, Json]) -> Json:
     result["realisations"] = {
         key: {str(seed): report[key] for seed, report in reports.items()} for key in (*AVERAGED, "verdict")
     }
-    result["parity"] = {rung: _parity([report["parity"].get(rung) for report in every]) for rung in ("grid", "replay")}
+    rungs = ("grid", "replay", "physical")
+    result["parity"] = {rung: _parity([report["parity"].get(rung) for report in every]) for rung in rungs}
     result["provenance"] = {str(seed): report["provenance"] for seed, report in reports.items()}
     result["decisions"] = every[0]["decisions"]
     return result
 
 
 def rows(numbers: Json) -> list[Row]:
-    """Every averaged number as a row, in the order of the file."""
+    """Every averaged number as a row, in the order of the file, but for what was not run and the steps themselves."""
     found: list[Row] = []
 
     def walk(name: str, value: Any, deviation: Any, values: list[Any]) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
+                if key == "step_ms" or (name, key, inner) == ("refinement", "continuous", None):
+                    continue
                 walk(f"{name}.{key}", inner, deviation[key], [each[key] for each in values])
         else:
             found.append(Row(name, value, deviation, tuple(values)))
@@ -94,6 +98,12 @@ def _read(path: Path) -> Json:
         raise DataError("no report of this realisation; run it first", path=path)
     report: Json = json.loads(path.read_text(encoding="utf-8"))
     return report
+
+
+def _numbers_alone(report: Json) -> Json:
+    """The keys of a report that hold more than numbers, reduced to them."""
+    refinement = {key: value for key, value in report["refinement"].items() if key != "definitions"}
+    return {"statistics": _values(report["statistics"]), "refinement": refinement}
 
 
 def _values(statistics: Json) -> Json:

@@ -1,0 +1,26 @@
+"""Blocks of a range on threads: compiled loops release Python's lock, so threads are enough and nothing is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import torch
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="spikebridge")
+
+
+def in_blocks[Result](size: int, work: Callable[[int, int], Result]) -> list[Result]:
+    """`work(first, last)` over consecutive blocks of `range(size)`, one per thread of PyTorch; results in order.
+
+    The blocks depend on the size and the number of threads alone, so sums over them are the same every time.
+    """
+    threads = max(min(torch.get_num_threads(), size), 1)
+    edges = [size * k // threads for k in range(threads + 1)]
+    if threads == 1:
+        return [work(0, size)]
+    return list(_pool(threads).map(work, edges[:-1], edges[1:]))
