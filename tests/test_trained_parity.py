@@ -12,20 +12,29 @@ import numpy as np
 import pytest
 import torch
 from agreement import Case, Outcome, disagreements, in_brian2, merged_cases, scores_by_hand
-from trained_networks import STEP_MS, Trained, dense, scale_and_shift, take_exported_weights, trained_networks
+from trained_networks import (
+    GROUPS,
+    REFRACTORY_MS,
+    STEP_MS,
+    Group,
+    Trained,
+    dense,
+    scale_and_shift,
+    take_exported_weights,
+    trained_networks,
+)
 
 from spikebridge.bridge.reference import run_reference
 from spikebridge.bridge.rounding import weight_quantum
 from spikebridge.bridge.spikes import SpikeTrains
 from spikebridge.training.executor import run_pytorch
 
-SYNAPSES = ("delta", "pulse", "exponential")
-NUMBER = 60
+NUMBER = 50
 TOLERANCE = 1e-10
 
 
-def found(synapse: str) -> tuple[Trained, ...]:
-    networks = trained_networks(synapse, NUMBER)
+def found(group: Group) -> tuple[Trained, ...]:
+    networks = trained_networks(group, NUMBER)
     assert len(networks) == NUMBER
     return networks
 
@@ -34,9 +43,9 @@ def cases_of(networks: tuple[Trained, ...]) -> list[Case]:
     return [network.case for network in networks]
 
 
-@pytest.mark.parametrize("synapse", SYNAPSES)
-def test_every_executor_of_an_export_agrees(synapse: str) -> None:
-    networks = found(synapse)
+@pytest.mark.parametrize("group", GROUPS, ids=range(len(GROUPS)))
+def test_every_executor_of_an_export_agrees(group: Group) -> None:
+    networks = found(group)
     recordings = [run_pytorch(network.spec, network.trials, step_ms=STEP_MS, batch_size=2) for network in networks]
     assert all(recording.readout is not None for recording in recordings)
     outcomes = [Outcome(dict(recording.spikes), np.asarray(recording.readout)) for recording in recordings]
@@ -47,9 +56,9 @@ def test_every_executor_of_an_export_agrees(synapse: str) -> None:
     assert disagreements(cases_of(networks), in_brian2(cases_of(networks), "numpy"), "Brian2") == {}
 
 
-@pytest.mark.parametrize("synapse", SYNAPSES)
-def test_exported_weights_are_the_folded_ones_within_half_a_quantum(synapse: str) -> None:
-    for network in found(synapse):
+@pytest.mark.parametrize("group", GROUPS, ids=range(len(GROUPS)))
+def test_exported_weights_are_the_folded_ones_within_half_a_quantum(group: Group) -> None:
+    for network in found(group):
         assert len(network.folded) == len(network.spec.projections)
         for number, folded in enumerate(network.folded):
             quantum = weight_quantum(network.spec.population(network.spec.projections[number].target).threshold)
@@ -59,9 +68,9 @@ def test_exported_weights_are_the_folded_ones_within_half_a_quantum(synapse: str
             np.testing.assert_allclose(population.bias, bias, rtol=1e-14, atol=1e-14)
 
 
-@pytest.mark.parametrize("synapse", SYNAPSES)
-def test_a_module_with_exported_weights_spikes_as_its_export(synapse: str) -> None:
-    for network in found(synapse):
+@pytest.mark.parametrize("group", GROUPS, ids=range(len(GROUPS)))
+def test_a_module_with_exported_weights_spikes_as_its_export(group: Group) -> None:
+    for network in found(group):
         take_exported_weights(network.network, network.spec)
         (inputs,) = network.case.inputs.values()
         with torch.no_grad():
@@ -92,9 +101,9 @@ def margin(network: Trained, potentials: dict[str, np.ndarray]) -> float:
     )
 
 
-@pytest.mark.parametrize("synapse", SYNAPSES)
-def test_the_configurations_are_varied_and_active(synapse: str) -> None:
-    networks = found(synapse)
+@pytest.mark.parametrize("group", GROUPS, ids=range(len(GROUPS)))
+def test_the_configurations_are_varied_and_active(group: Group) -> None:
+    networks = found(group)
     configs = [network.config for network in networks]
     for table, name, values in (
         ("network", "recurrent", {True, False}),
@@ -106,20 +115,23 @@ def test_the_configurations_are_varied_and_active(synapse: str) -> None:
         ("neuron", "adaptation", {True, False}),
         ("neuron", "reset", {"subtract", "to_value"}),
         ("neuron", "reset_value", {0.0, -0.25}),
-        ("neuron", "refractory_ms", {None, 0.0, 2.0, 10.0, 30.0}),
+        ("neuron", "refractory_ms", set(REFRACTORY_MS)),
     ):
         assert {getattr(getattr(config, table), name) for config in configs} == values
+    assert {config.kernels for config in configs} == {"fused", "plain"}
     assert {len(config.network.hidden) for config in configs} == {1, 2, 3}
     spiking = [all(trains.n_spikes for trains in network.case.expected.spikes.values()) for network in networks]
     assert np.mean(spiking) > 0.6
+    recurrent = [p.delay_ms for network in networks for p in network.spec.projections if p.source == p.target]
+    assert np.concatenate(recurrent).max() == (STEP_MS if group.align and group.coarsest_ms > STEP_MS else 0.0)
 
 
 def test_a_fold_in_the_wrong_direction_is_found() -> None:
     """The comparisons above can fail: the constant current of one network with the wrong sign."""
-    cases = cases_of(found("pulse"))
+    cases = cases_of(found(GROUPS[1]))
     busy = next(
         number
-        for number, network in enumerate(found("pulse"))
+        for number, network in enumerate(found(GROUPS[1]))
         if network.config.network.batch_norm and cases[number].expected.spikes["hidden1"].n_spikes > 50
     )
     merged, _ = merged_cases(cases)

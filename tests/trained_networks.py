@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 
+import hypothesis
 import numpy as np
 import torch
 from agreement import Case, in_reference
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_trials
 from small_training import SMALL, changed
@@ -18,13 +19,42 @@ from spikebridge.bridge.discretise import discretise
 from spikebridge.bridge.recording import Trials
 from spikebridge.bridge.spec import NetworkSpec
 from spikebridge.bridge.spikes import bin_events
-from spikebridge.training.config import TrainingConfig
+from spikebridge.training.config import Phase, ScheduleConfig, TrainingConfig
 from spikebridge.training.export import export
 from spikebridge.training.network import Layer, SpikingNetwork
 
 STEP_MS = 10.0
+REFRACTORY_MS = (None, 0.0, 2.0, 20.0, 40.0)
 SAMPLES = 3
 CLASSES = 3
+
+
+@dataclass(frozen=True)
+class Group:
+    """What configurations have in common whose exports merge: the readout's synapses and the grids of the training.
+
+    Attributes:
+        steps_ms: of the training; with a coarser one than the export's, pulses last several steps of the export, and
+            recurrent connections have a delay where delays are aligned.
+        align: whether delays on a finer grid are lengthened by what the coarsest one adds.
+    """
+
+    synapse: str
+    steps_ms: tuple[float, ...]
+    align: bool
+
+    @property
+    def coarsest_ms(self) -> float:
+        """The coarsest step."""
+        return max(self.steps_ms)
+
+
+GROUPS = (
+    Group("delta", (10.0,), align=True),
+    Group("pulse", (10.0,), align=False),
+    Group("pulse", (20.0, 10.0), align=True),
+    Group("exponential", (20.0, 10.0), align=False),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,15 +75,20 @@ class Trained:
 
 
 @st.composite
-def configs(draw: st.DrawFn, synapse: str) -> TrainingConfig:
-    """Every option that an export depends on; the synapse is given, because readouts merge only with their like."""
+def configs(draw: st.DrawFn, group: Group) -> TrainingConfig:
+    """Every option that an export depends on."""
+    base = replace(
+        SMALL,
+        kernels=draw(st.sampled_from(["fused", "plain"])),
+        schedule=ScheduleConfig(phases=(Phase(share=1.0, steps_ms=group.steps_ms),), align=group.align),
+        data=replace(SMALL.data, channels=draw(st.integers(2, 8)), duration_ms=240.0, step_ms=STEP_MS),
+    )
     return changed(
-        replace(SMALL, seed=0),
-        data={"channels": draw(st.integers(2, 8)), "duration_ms": 250.0, "step_ms": STEP_MS},
+        base,
         network={
             "hidden": tuple(draw(st.lists(st.integers(1, 9), min_size=1, max_size=3))),
             "recurrent": draw(st.booleans()),
-            "synapse": synapse,
+            "synapse": group.synapse,
             "max_delay_ms": draw(st.sampled_from([0.0, 10.0, 80.0])),
             "readout_delays": draw(st.booleans()),
             "batch_norm": draw(st.booleans()),
@@ -64,28 +99,21 @@ def configs(draw: st.DrawFn, synapse: str) -> TrainingConfig:
         neuron={
             "adaptation": draw(st.booleans()),
             # Slow and weak adaptation, or fast and strong: then neurons are oscillatory.
-            **draw(
-                st.sampled_from(
-                    [
-                        {},
-                        {"tau_adaptation_ms": (20.0, 60.0), "adaptation_coupling": (1.0, 6.0)},
-                    ]
-                )
-            ),
+            **draw(st.sampled_from([{}, {"tau_adaptation_ms": (20.0, 60.0), "adaptation_coupling": (1.0, 6.0)}])),
             "reset": draw(st.sampled_from(["subtract", "to_value"])),
             "reset_value": draw(st.sampled_from([0.0, -0.25])),
-            "refractory_ms": draw(st.sampled_from([None, 0.0, 2.0, 10.0, 30.0])),
+            "refractory_ms": draw(st.sampled_from(REFRACTORY_MS)),
         },
     )
 
 
 @cache
-def trained_networks(synapse: str, number: int) -> tuple[Trained, ...]:
-    """`number` networks with synapses of a kind, as hypothesis generates their configurations."""
+def trained_networks(group: Group, number: int) -> tuple[Trained, ...]:
+    """`number` networks of a group, as hypothesis generates their configurations."""
     found: list[TrainingConfig] = []
 
-    @settings(max_examples=number, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
-    @given(configs(synapse))
+    @settings(max_examples=number, deadline=None, derandomize=True, database=None, phases=[hypothesis.Phase.generate])
+    @given(configs(group))
     def collect(config: TrainingConfig) -> None:
         found.append(replace(config, seed=len(found)))
 
@@ -119,12 +147,10 @@ def randomise(network: SpikingNetwork, config: TrainingConfig) -> None:
     strength = {"delta": 1.0, "pulse": 4.0, "exponential": 10.0}[config.network.synapse]
     for layer in network.layers:
         layer.projection.weight.mul_(1.5).add_(0.4).mul_(strength)
-        for name, delays in layer.projection.named_parameters():
-            if name.startswith("delay"):
-                # A third lies exactly between two steps: rounded up, by the module as by the export.
-                step = STEP_MS if name.endswith("_ms") else 1.0
-                halves = torch.tensor(rng.random(tuple(delays.shape)) < 1 / 3)
-                delays.copy_(torch.where(halves, ((delays / step).floor() + 0.5) * step, delays))
+        # A third of the delays lies exactly between two steps: rounded up, by the module as by the export.
+        delay_ms = layer.projection.delay_ms
+        halves = torch.tensor(rng.random(tuple(delay_ms.shape)) < 1 / 3)
+        delay_ms.copy_(torch.where(halves, ((delay_ms / STEP_MS).floor() + 0.5) * STEP_MS, delay_ms))
         if config.network.bias and layer.neurons.spiking:
             layer.neurons.bias.copy_(drawn(layer.neurons.bias, -0.2, 0.4))
         if layer.norm is not None:
