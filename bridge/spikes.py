@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -158,6 +159,20 @@ class SpikeTrains:
         if kind.kind in "iu" and counts.size and counts.max() > np.iinfo(kind).max:
             raise SpecError(f"a count of {counts.max()} does not fit {kind}; ask for a wider type")
         return counts.astype(kind)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The samples of all parts, at least one, in order; all on one grid."""
+        first = parts[0]
+        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+        return cls(
+            np.concatenate([part.step for part in parts]),
+            np.concatenate([part.neuron for part in parts]),
+            np.concatenate([[0], np.cumsum(lengths)]),
+            first.n_steps,
+            first.n_neurons,
+            first.step_ms,
+        )
 
     @classmethod
     def from_counts(cls, counts: npt.NDArray[np.generic], step_ms: float) -> Self:

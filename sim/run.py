@@ -141,7 +141,9 @@ def run_network(
             done += picked.size
             gc.collect()  # Brian2's objects refer to each other in cycles, and a batch of them can be large
     return Simulated(
-        spikes={name: _joined([part.spikes[name] for part in parts]) for name in grid.spec.spiking_populations},
+        spikes={
+            name: SpikeTrains.joined([part.spikes[name] for part in parts]) for name in grid.spec.spiking_populations
+        },
         scores=np.concatenate([part.scores for part in parts]),
         readout=np.concatenate([part.readout for part in parts if part.readout is not None]) if keep else None,
     )
@@ -174,20 +176,6 @@ def _binned(spec: NetworkSpec, trials: Trials, grid: GridNetwork) -> tuple[dict[
         raise SpecError(f"the trials have {len(trials.class_names)} classes, the readout of the network {classes}")
     trains, crop = bin_events(trials.events, grid.step_ms, grid.n_steps)
     return {spec.inputs[0].name: trains}, crop
-
-
-def _joined(parts: list[SpikeTrains]) -> SpikeTrains:
-    """The samples of all parts, in order."""
-    first = parts[0]
-    lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-    return SpikeTrains(
-        np.concatenate([part.step for part in parts]),
-        np.concatenate([part.neuron for part in parts]),
-        np.concatenate([[0], np.cumsum(lengths)]),
-        first.n_steps,
-        first.n_neurons,
-        first.step_ms,
-    )
 
 
 def units_text(physical: PhysicalUnits | None) -> str:

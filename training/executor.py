@@ -52,15 +52,16 @@ def run_pytorch(
     name = spec.inputs[0].name
     batch_size = max(min(batch_size, MAX_SAMPLE_STEPS // network.n_steps), 1)
     fused = kernels == "fused"
-    parts = [
-        run_batch(network, {name: torch.from_numpy(trains.select(picked).counts("float64"))}, fused=fused)
-        for picked in np.split(np.arange(trials.n_samples), range(batch_size, trials.n_samples, batch_size))
-    ]
-    spikes = {
-        population: SpikeTrains.from_counts(torch.cat([part[0][population] for part in parts]).numpy(), step_ms)
-        for population in spec.spiking_populations
-    }
-    readout = torch.cat([part[1][spec.readout.population] for part in parts]).numpy()
+    parts: dict[str, list[SpikeTrains]] = {population: [] for population in spec.spiking_populations}
+    readouts = []
+    for picked in np.split(np.arange(trials.n_samples), range(batch_size, trials.n_samples, batch_size)):
+        counts = torch.from_numpy(trains.select(picked).counts("float64"))
+        fired, potentials = run_batch(network, {name: counts}, fused=fused)
+        for population, found in parts.items():
+            found.append(SpikeTrains.from_counts(fired[population].numpy(), step_ms))
+        readouts.append(potentials[spec.readout.population].numpy())
+    spikes = {population: SpikeTrains.joined(found) for population, found in parts.items()}
+    readout = np.concatenate(readouts)
     return Recording(
         executor="pytorch",
         network_sha256=network_sha256(spec),

@@ -19,6 +19,7 @@ from spikebridge.bridge.spec import (
     Projection,
     Readout,
 )
+from spikebridge.bridge.timing import aligned_delay_to_steps
 from spikebridge.training.config import TrainingConfig
 from spikebridge.training.network import Layer, SpikingNetwork
 
@@ -117,31 +118,68 @@ def _dense(
 
 
 def _decisions(config: TrainingConfig) -> tuple[Decision, ...]:
-    step = config.data.step_ms
-    refractory = config.neuron.refractory_ms
-    if refractory is None:
-        said = (
-            f"{step:g} ms, one training step: the refractoriness that the training grid has by itself, made explicit, "
-            f"so that no step can fire above {1000 / step:g} Hz per neuron"
-        )
-    else:
-        said = f"{refractory:g} ms, as configured"
-        if refractory < step:
-            said += (
-                f"; shorter than the training step of {step:g} ms, so a simulation at a finer step may fire faster "
-                "than the training could"
-            )
+    step, coarsest = config.data.step_ms, config.steps_ms[0]
+    recurrent = aligned_delay_to_steps(0.0, config.grid_latency_ms, step) * step if config.schedule.align else 0.0
     decisions = [
-        Decision("refractory period", said),
-        Decision("delays", f"rounded to whole training steps of {step:g} ms, halves up"),
-        Decision("recurrent delays", "none: a spike acts on its own population from the next step on"),
+        Decision("training steps", _trained_steps(config)),
+        Decision("refractory period", _refractoriness(config)),
+        Decision("latency", _latency(config)),
+        Decision("delays", f"rounded to whole steps of {step:g} ms, the grid of the export, halves up"),
+        Decision(
+            "recurrent delays",
+            f"{recurrent:g} ms, the latency of the coarsest grid"
+            if recurrent
+            else "none: a spike acts on its own population from the next step on",
+        ),
         Decision("weights", f"rounded to multiples of 2^-{WEIGHT_BITS} of the threshold, so that sums are exact"),
         Decision("initial state", "zero, at the start of every sample"),
     ]
     if config.network.synapse == "pulse":
-        decisions.append(Decision("pulse width", f"{step:g} ms, the training step"))
+        why = "as configured" if config.network.pulse_ms is not None else "the coarsest step of the training"
+        decisions.append(Decision("pulse width", f"{config.pulse_ms:g} ms, {why}"))
     if config.network.batch_norm:
-        decisions.append(Decision("batch normalisation", "folded into weights and a constant current"))
+        text = f"folded into weights and a constant current; its statistics count arrivals over {coarsest:g} ms"
+        decisions.append(Decision("batch normalisation", text))
     if config.network.dropout:
         decisions.append(Decision("dropout", "none outside training"))
     return tuple(decisions)
+
+
+def _trained_steps(config: TrainingConfig) -> str:
+    phases = (
+        f"{phase.share:.0%} of the epochs at {' or '.join(f'{step:g}' for step in phase.steps_ms)} ms"
+        for phase in config.phases
+    )
+    return "; then ".join(phases) + "; inputs at their true times in each"
+
+
+def _refractoriness(config: TrainingConfig) -> str:
+    refractory, coarsest, finest = config.refractory_ms, config.steps_ms[0], config.steps_ms[-1]
+    if config.neuron.refractory_ms is None:
+        return (
+            f"{refractory:g} ms, the coarsest step of the training: the refractoriness that this grid has by itself, "
+            f"made explicit, so that no step can fire above {1000 / refractory:g} Hz per neuron"
+        )
+    said = f"{refractory:g} ms, as configured"
+    if refractory < finest:
+        return said + (
+            f"; shorter than the training step of {finest:g} ms, so a simulation at a finer step may fire faster "
+            "than the training could"
+        )
+    return said + (
+        f"; without effect on training steps above it, up to {coarsest:g} ms" if refractory < coarsest else ""
+    )
+
+
+def _latency(config: TrainingConfig) -> str:
+    if not config.schedule.align:
+        return (
+            "not aligned: a grid of step h adds h / 2 to every delay on average, so at a finer step everything happens "
+            "earlier than in training"
+        )
+    step, coarsest = config.data.step_ms, config.steps_ms[0]
+    return (
+        f"delays are those of continuous time less {step / 2:g} ms, which a grid of {step:g} ms adds by itself; at a "
+        "finer step that is made up for"
+        + (f", as the {coarsest / 2:g} ms of the coarsest training step are here" if coarsest > step else "")
+    )

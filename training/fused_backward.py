@@ -17,25 +17,16 @@ from spikebridge.training.fused_types import (
     DELTA,
     EXPONENTIAL,
     FAST_SIGMOID,
-    FROZEN_W_U,
-    FROZEN_W_W,
-    I_I,
     PULSE,
     TRIANGLE,
-    U_C,
-    U_I,
-    U_U,
-    U_W,
-    W_C,
-    W_I,
-    W_U,
-    W_W,
     Adjoint,
     Constants,
+    Entries,
     Floats,
     Gradients,
     Kind,
     Traces,
+    Work,
 )
 
 
@@ -46,18 +37,22 @@ def backward(
     """Samples `first .. last - 1`; gradients of parameters are added to."""
     steps, size, dtype = traces.due.shape[1], traces.due.shape[2], traces.due.dtype
     nothing, u, slope = np.zeros(size, dtype), np.zeros(size, dtype), np.zeros(size, dtype)
-    held, free, work = np.zeros(size, dtype), np.ones(size, dtype), np.zeros((3, size), dtype)
+    held, free = np.zeros(size, dtype), np.ones(size, dtype)
     constant, window = constants.bias.copy(), np.zeros(size, dtype)
+    step, work = entries(constants.step), Work(np.zeros(size, dtype), np.zeros(size, dtype), np.zeros(size, dtype))
     # A running sum over `pulse_steps` steps needs the values that leave it.
     use = np.zeros((kind.pulse_steps + 1, size), dtype)
     for b in range(first, last):
         g = Adjoint(np.zeros(size, dtype), np.zeros(size, dtype), np.zeros(size, dtype), np.zeros(size, dtype))
         step_sum, jump_sum = np.zeros((12, size), dtype), np.zeros(size, dtype)
+        sums, bias_sum = entries(step_sum), step_sum[BIAS]
         use[:], window[:] = 0, 0
         for now in range(steps - 1, -1, -1):
             if kind.refractory_steps > 1:
-                held[:] = traces.frozen[b, now]
-                free[:] = 1 - held
+                frozen = traces.frozen[b, now]
+                for n in range(size):
+                    held[n] = frozen[n]
+                    free[n] = 1 - frozen[n]
             delivered = g.current if kind.synapse == EXPONENTIAL else window if kind.synapse == PULSE else g.u
             grad.due[b, now] = delivered
             if kind.spiking:
@@ -82,10 +77,10 @@ def backward(
             if kind.synapse == PULSE:
                 # use[now] enters the sums of the `pulse_steps` steps before it, use[now + pulse_steps] leaves.
                 subtract(window, use[(now + kind.pulse_steps) % use.shape[0]])
-                constant[:] = constants.bias + before_current
-            propagate_adjoint(
-                kind, constants.step, constant, free, held, u, before_w, before_current, g, used, step_sum, work
-            )
+                for n in range(size):
+                    constant[n] = constants.bias[n] + before_current[n]
+            propagate_adjoint(kind, step, constant, free, held, u, before_w, before_current, g, used, sums, work)
+            add(bias_sum, used)
             if kind.synapse == PULSE:
                 add(window, used)
         grad.step[:] += step_sum
@@ -121,11 +116,11 @@ def product(result: Floats, x: Floats, y: Floats) -> None:
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def weighted_sum(weights: Floats, values: Floats) -> Any:
-    """Sum of products; the compiler may reorder it, which a gradient allows and vector instructions need."""
-    total = weights[0] * values[0]
-    for m in range(1, weights.size):
-        total += weights[m] * values[m]
+def weighted_sum(weights: Floats, row: int, values: Floats) -> Any:
+    """Sum of products with a row; the compiler may reorder it, which a gradient allows and vector instructions need."""
+    total = weights[row, 0] * values[0]
+    for m in range(1, values.size):
+        total += weights[row, m] * values[m]
     return total
 
 
@@ -176,15 +171,15 @@ def recurrent_adjoint(
     constants: Constants, now: int, spikes: Floats, slope: Floats, due: Floats, into: Floats, recurrent: Floats
 ) -> None:
     """Gradient of spikes through recurrent synapses, where a spike has a slope, and of the weights of who fired."""
-    for n in range(spikes.size):
-        if slope[n] == 0 and spikes[n] == 0:
+    for k in range(constants.lags.size):
+        if now + constants.lags[k] >= due.shape[0]:
             continue
-        for k in range(constants.lags.size):
-            arrives = now + constants.lags[k]
-            if arrives < due.shape[0]:
-                into[n] += weighted_sum(constants.recurrent[k, n], due[arrives])
-                if spikes[n] != 0:
-                    add(recurrent[k, n], due[arrives])
+        weights, arrived, sums = constants.recurrent[k], due[now + constants.lags[k]], recurrent[k]
+        for n in range(spikes.size):
+            if slope[n] != 0:
+                into[n] += weighted_sum(weights, n, arrived)
+            if spikes[n] != 0:
+                add(sums[n], arrived)
 
 
 @njit(nogil=True, cache=True)
@@ -206,9 +201,15 @@ def state_before(kind: Kind, constants: Constants, traces: Traces, b: int, now: 
 
 
 @njit(nogil=True, cache=True)
+def entries(rows: Floats) -> Entries:
+    """Views of the rows of an array of propagator entries."""
+    return Entries(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7], rows[8], rows[9], rows[10])
+
+
+@njit(nogil=True, cache=True)
 def propagate_adjoint(
     kind: Kind,
-    step: Floats,
+    step: Entries,
     constant: Floats,
     free: Floats,
     held: Floats,
@@ -217,36 +218,37 @@ def propagate_adjoint(
     current: Floats,
     g: Adjoint,
     use: Floats,
-    total: Floats,
-    work: Floats,
+    sums: Entries,
+    work: Work,
 ) -> None:
-    """Back through one exact step, from the state before it; `total` (12, n) is added to, `use` for the constant."""
-    a, b, stuck = work[0], work[1], work[2]
+    """Back through one exact step, from the state before it; `sums` are added to, `use` is set for the constant."""
+    a, b, stuck = work.a, work.b, work.stuck
     product(a, g.u, free)
-    add_product(total[U_U], a, u)
-    add_product(total[U_C], a, constant)
-    product(use, step[U_C], a)
+    add_product(sums.u_u, a, u)
+    add_product(sums.u_c, a, constant)
+    product(use, step.u_c, a)
     product(g.u, g.u, held)
-    add_product(g.u, step[U_U], a)
+    add_product(g.u, step.u_u, a)
     if kind.adaptive:
         product(b, g.w, free)
         product(stuck, g.w, held)
-        for row, x, y in ((U_W, a, w), (W_U, b, u), (W_W, b, w), (W_C, b, constant)):
-            add_product(total[row], x, y)
-        add_product(total[FROZEN_W_U], stuck, u)
-        add_product(total[FROZEN_W_W], stuck, w)
-        add_product(use, step[W_C], b)
-        add_product(g.u, step[W_U], b)
-        add_product(g.u, step[FROZEN_W_U], stuck)
-        product(g.w, step[U_W], a)
-        add_product(g.w, step[W_W], b)
-        add_product(g.w, step[FROZEN_W_W], stuck)
-    add(total[BIAS], use)
+        add_product(sums.u_w, a, w)
+        add_product(sums.w_u, b, u)
+        add_product(sums.w_w, b, w)
+        add_product(sums.w_c, b, constant)
+        add_product(sums.frozen_w_u, stuck, u)
+        add_product(sums.frozen_w_w, stuck, w)
+        add_product(use, step.w_c, b)
+        add_product(g.u, step.w_u, b)
+        add_product(g.u, step.frozen_w_u, stuck)
+        product(g.w, step.u_w, a)
+        add_product(g.w, step.w_w, b)
+        add_product(g.w, step.frozen_w_w, stuck)
     if kind.synapse == EXPONENTIAL:
-        add_product(total[I_I], g.current, current)
-        add_product(total[U_I], a, current)
-        product(g.current, g.current, step[I_I])
-        add_product(g.current, step[U_I], a)
+        add_product(sums.i_i, g.current, current)
+        add_product(sums.u_i, a, current)
+        product(g.current, g.current, step.i_i)
+        add_product(g.current, step.u_i, a)
         if kind.adaptive:
-            add_product(total[W_I], b, current)
-            add_product(g.current, step[W_I], b)
+            add_product(sums.w_i, b, current)
+            add_product(g.current, step.w_i, b)

@@ -29,6 +29,22 @@ class Kind(NamedTuple):
     reset_value: Any
 
 
+class Entries(NamedTuple):
+    """Rows of propagator entries, named: a view costs as much as the arithmetic on it, so it is made once."""
+
+    u_u: Floats
+    u_w: Floats
+    u_i: Floats
+    u_c: Floats
+    w_u: Floats
+    w_w: Floats
+    w_i: Floats
+    w_c: Floats
+    i_i: Floats
+    frozen_w_u: Floats
+    frozen_w_w: Floats
+
+
 class Constants(NamedTuple):
     """Parameters: propagators `step` (11, n), vectors (n,), recurrent weights (lags, n, n) from source to target."""
 
@@ -70,6 +86,14 @@ class Adjoint(NamedTuple):
     w: Floats
     current: Floats
     spikes: Floats
+
+
+class Work(NamedTuple):
+    """Room for one step, each (n,): gradients of u and w of free neurons, and of w of frozen ones."""
+
+    a: Floats
+    b: Floats
+    stuck: Floats
 
 
 class Gradients(NamedTuple):
