@@ -126,7 +126,7 @@ def random_trials(spec: NetworkSpec, samples: int, seed: int = 0, rate_hz: float
 
 @dataclass(frozen=True)
 class Kind:
-    """What a random population is."""
+    """What a random population is, and the synapses onto it."""
 
     neuron: str
     synapse: SynapseKind
@@ -134,15 +134,26 @@ class Kind:
     refractory_steps: int
     pulse_steps: int
     bias: bool
+    reset_value: float = -0.2
+    tau_syn_steps: float = 4.0
 
 
-NEURON_KINDS = ("lif", "adaptive", "oscillatory", "equal", "mixed")
+ADAPTIVE_KINDS = ("adaptive", "oscillatory", "equal", "equal_coupled", "nearly_equal", "critical", "mixed")
+NEURON_KINDS = ("lif", *ADAPTIVE_KINDS)
+
+
+def discriminant(population: Population) -> FloatArray:
+    """(n,) (1/tau_u - 1/tau_w)^2 - 4 a / (tau_u tau_w), times tau_u tau_w: below 0, a neuron is oscillatory."""
+    tau_u, tau_w = population.tau_membrane_ms, population.tau_adaptation_ms
+    return np.asarray((tau_w - tau_u) ** 2 / (tau_u * tau_w) - 4 * population.adaptation_coupling)
 
 
 def random_population(name: str, size: int, kind: Kind, rng: np.random.Generator, step_ms: float) -> Population:
     """A spiking population of the kind, with parameters that differ between neurons, time constants in steps."""
     tau_u = rng.uniform(1.0, 12.0, size) * step_ms
     tau_w = rng.uniform(3.0, 40.0, size) * step_ms
+    if kind.synapse is SynapseKind.EXPONENTIAL:
+        tau_u[::3] = kind.tau_syn_steps * step_ms  # degenerate too: membrane and synapse decay alike
     a, b = rng.uniform(-0.3, 1.0, size), rng.uniform(0.0, 1.0, size)
     match kind.neuron:
         case "lif":
@@ -152,11 +163,20 @@ def random_population(name: str, size: int, kind: Kind, rng: np.random.Generator
             tau_w, a = tau_u * rng.uniform(0.7, 1.5, size), rng.uniform(1.0, 8.0, size)
         case "equal":
             tau_w, a = tau_u, np.zeros(size)
+        case "equal_coupled":
+            tau_w = tau_u
+        case "nearly_equal":
+            tau_w = tau_u * (1 + 10.0 ** rng.uniform(-15, -6, size))
+            a = np.array([0.0, 1e-12, 1e-6])[rng.integers(0, 3, size)]
+        case "critical":
+            # Both eigenvalues equal, to rounding: (1/tau_u - 1/tau_w)^2 = 4 a / (tau_u tau_w).
+            a = (tau_w - tau_u) ** 2 / (4 * tau_u * tau_w)
         case "mixed":
             a, b = a * rng.integers(0, 2, size), b * rng.integers(0, 2, size)
+            b[0] = max(b[0], 0.1)  # a population without any adaptation would be of another kind
     bias = rng.uniform(-0.2, 0.6, size) if kind.bias else np.zeros(size)
     theta = rng.uniform(0.4, 1.2, size)
-    value = float(rng.uniform(-0.5, 0.3)) if kind.reset is Reset.TO_VALUE else 0.0
+    value = kind.reset_value if kind.reset is Reset.TO_VALUE else 0.0
     return Population(name, size, tau_u, tau_w, a, b, theta, bias, kind.reset, value, kind.refractory_steps * step_ms)
 
 
@@ -183,7 +203,7 @@ def random_projection(
         np.asarray(rng.integers(0, max_delay + 1, pre.size) * step_ms, dtype=np.float64),
         kind.synapse,
         kind.pulse_steps * step_ms if kind.synapse is SynapseKind.PULSE else None,
-        4.0 * step_ms if kind.synapse is SynapseKind.EXPONENTIAL else None,
+        kind.tau_syn_steps * step_ms if kind.synapse is SynapseKind.EXPONENTIAL else None,
     )
 
 
@@ -197,6 +217,7 @@ def random_network(
     max_delay: int = 4,
     feedback: bool = False,
     classes: int = 3,
+    readout: Kind | None = None,
     decoding: Decoding = Decoding.SOFTMAX_SUM,
     step_ms: float = STEP_MS,
     n_steps: int = 40,
@@ -212,6 +233,7 @@ def random_network(
         max_delay: longest other delay in steps.
         feedback: whether the last population projects back to the first.
         classes: of the readout.
+        readout: whose synapses the readout has; those of the last population by default.
         decoding: of the readout.
         step_ms: training step.
         n_steps: steps per sample.
@@ -228,8 +250,7 @@ def random_network(
         wiring += [(node, node, kind, 0.3, recurrence) for node, kind in zip(nodes, kinds, strict=True)]
     if feedback:
         wiring.append((nodes[-1], nodes[0], kinds[0], 0.3, max_delay))
-    readout = Kind("lif", kinds[-1].synapse, Reset.SUBTRACT, 0, kinds[-1].pulse_steps, False)
-    wiring.append((nodes[-1], ("readout", classes), readout, 0.5, max_delay))
+    wiring.append((nodes[-1], ("readout", classes), readout or kinds[-1], 0.5, max_delay))
     return NetworkSpec(
         inputs=tuple(Input(*source) for source in sources),
         populations=(*populations, neurons("readout", classes, tau_ms=5 * step_ms, spiking=False)),
@@ -264,6 +285,8 @@ kinds = st.builds(
     refractory_steps=st.integers(0, 4),
     pulse_steps=st.integers(1, 3),
     bias=st.booleans(),
+    reset_value=st.floats(-0.5, 0.3),
+    tau_syn_steps=st.sampled_from([0.7, 4.0]),
 )
 
 

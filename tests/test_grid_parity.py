@@ -15,6 +15,7 @@ from networks import (
     random_trials,
 )
 
+from spikebridge.bridge.decoding import decode
 from spikebridge.bridge.discretise import GridNetwork
 from spikebridge.bridge.errors import SpecError
 from spikebridge.bridge.reference import run_reference
@@ -45,7 +46,11 @@ def assert_brian2_equals_reference(
     for name, expected in spikes.items():
         assert same(found.spikes[name], expected), name
     assert found.readout is not None
-    np.testing.assert_array_equal(found.readout, potentials[grid.spec.readout.population])
+    expected_readout = potentials[grid.spec.readout.population]
+    np.testing.assert_array_equal(found.readout, expected_readout)
+    rule, training_step_ms = grid.spec.readout.decoding, grid.spec.training_step_ms
+    scores = decode(expected_readout, rule, step_ms=grid.step_ms, training_step_ms=training_step_ms)
+    np.testing.assert_array_equal(found.scores, scores)
 
 
 @given(network_specs(), st.integers(0, 2**32 - 1))
