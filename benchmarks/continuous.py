@@ -108,7 +108,7 @@ def run_job(job: Job, base: TrainingConfig, data_folder: Path, out: Path) -> lis
     spec = export(trained.network, {})
     exports = {(job.strategy, t_ref): with_refractory(spec, t_ref) for t_ref in job.refractory_ms}
     if job.strategy == "coarse" and job.synapse == "pulse":
-        unaligned = replace(spec, grid_latency_ms=0.0)
+        unaligned = replace(spec, projections=tuple(replace(p, latency_steps=0.0) for p in spec.projections))
         exports["coarse, not aligned", REFRACTORY_MS[0]] = unaligned
         exports["coarse, naive", 0.0] = with_refractory(unaligned, 0.0)
     rows = []
@@ -183,9 +183,9 @@ def main() -> None:
     lines += [
         "",
         f"Accuracy in percent over {test.n_samples} test samples and mean rate of hidden neurons; mean over "
-        f"{options.seeds} seeds, {options.epochs} epochs, 140 - {options.hidden} - {options.hidden} - 10 recurrent adLIF "
-        "neurons. Lost: accuracy at the step of the export (2 ms for `random`, exported at 2.5 ms) minus that at 0.1 ms, "
-        "in points, mean ± standard deviation over seeds.",
+        f"{options.seeds} seeds, {options.epochs} epochs, 140 - {options.hidden} - {options.hidden} - 10 recurrent "
+        "adLIF neurons. Lost: accuracy at the step of the export (2 ms for `random`, exported at 2.5 ms) minus that at "
+        "0.1 ms, in points, mean ± standard deviation over seeds.",
     ]
     append_results(
         "From the training grid to continuous time",

@@ -16,7 +16,7 @@ from scipy.linalg import expm
 from spikebridge.bridge.arrays import FloatArray, IntArray
 from spikebridge.bridge.errors import SpecError
 from spikebridge.bridge.spec import NetworkSpec, Population, Projection, SynapseKind
-from spikebridge.bridge.timing import aligned_delay_to_steps, delay_to_steps, off_grid, timestep, whole_steps
+from spikebridge.bridge.timing import aligned_delay_ms, aligned_delay_to_steps, off_grid, timestep, whole_steps
 
 GENERATOR_BASIS: FloatArray = np.array(
     [
@@ -143,8 +143,9 @@ class GridNetwork:
 def discretise(spec: NetworkSpec, step_ms: float) -> GridNetwork:
     """Put a network on a grid of `step_ms`.
 
-    Delays go to the nearest step and refractory periods to `timestep`, as in Brian2; what changes is listed. Where the
-    network has a grid latency, it lengthens the delays, and the half step that this grid has by itself shortens them.
+    Delays go to the nearest step and refractory periods to `timestep`, as in Brian2; what changes is listed. Where a
+    projection has a latency, its delays change by the difference between what the training grid adds by itself and what
+    this one does.
 
     Raises:
         SpecError: the duration or the pulse width is no multiple of the step, or the step is not above 0.
@@ -159,15 +160,12 @@ def discretise(spec: NetworkSpec, step_ms: float) -> GridNetwork:
 
 
 def _grid_projection(spec: NetworkSpec, projection: Projection, step_ms: float, notes: list[str]) -> GridProjection:
-    if spec.grid_latency_ms == 0:
-        steps, remaining_ms = delay_to_steps(projection.delay_ms, step_ms), projection.delay_ms
-    else:
-        steps = aligned_delay_to_steps(projection.delay_ms, spec.grid_latency_ms, step_ms)
-        remaining_ms = projection.delay_ms + spec.grid_latency_ms - step_ms / 2
-    moved = int(off_grid(remaining_ms, step_ms).sum())
+    latency = (projection.latency_steps, spec.training_step_ms, step_ms)
+    left_ms = aligned_delay_ms(projection.delay_ms, *latency)
+    moved = int((off_grid(left_ms, step_ms) | (left_ms < 0)).sum())
     if moved:
-        notes.append(f"{moved} of {remaining_ms.size} delays of {projection.label} were rounded to {step_ms} ms")
-    return GridProjection(projection, steps)
+        notes.append(f"{moved} of {left_ms.size} delays of {projection.label} were rounded to {step_ms} ms")
+    return GridProjection(projection, aligned_delay_to_steps(projection.delay_ms, *latency))
 
 
 def _grid_population(spec: NetworkSpec, population: Population, step_ms: float, notes: list[str]) -> GridPopulation:

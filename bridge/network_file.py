@@ -1,6 +1,6 @@
 """`network.h5`: a network definition on disk.
 
-Layout below `content/`: attributes `training_step_ms`, `duration_ms`, `grid_latency_ms`; groups `inputs/<name>`,
+Layout below `content/`: attributes `training_step_ms`, `duration_ms`; groups `inputs/<name>`,
 `populations/<name>`, `projections/<k>` (order matters), `readout`, `decisions`, `metadata`. Vectors are float64,
 indices int32.
 """
@@ -62,7 +62,6 @@ def network_sha256(spec: NetworkSpec) -> str:
 def _write(spec: NetworkSpec, content: h5py.Group) -> None:
     content.attrs["training_step_ms"] = spec.training_step_ms
     content.attrs["duration_ms"] = spec.duration_ms
-    content.attrs["grid_latency_ms"] = spec.grid_latency_ms
     for order, node in enumerate(spec.inputs):
         group = content.create_group(f"inputs/{node.name}")
         group.attrs.update({"order": order, "size": node.size})
@@ -85,6 +84,7 @@ def _write(spec: NetworkSpec, content: h5py.Group) -> None:
         group.attrs.update(
             {"source": projection.source, "target": projection.target, "synapse": str(projection.synapse)}
         )
+        group.attrs["latency_steps"] = projection.latency_steps
         for name in ("pulse_ms", "tau_syn_ms"):
             if getattr(projection, name) is not None:
                 group.attrs[name] = getattr(projection, name)
@@ -117,7 +117,6 @@ def _read(content: h5py.Group) -> NetworkSpec:
         readout=Readout(readout["population"], Decoding(readout["decoding"])),
         training_step_ms=float(content.attrs["training_step_ms"]),
         duration_ms=float(content.attrs["duration_ms"]),
-        grid_latency_ms=float(content.attrs["grid_latency_ms"]),
         decisions=tuple(
             Decision(decisions[key].attrs["subject"], decisions[key].attrs["text"]) for key in sorted(decisions)
         ),
@@ -149,4 +148,5 @@ def _read_projection(group: h5py.Group) -> Projection:
         synapse=SynapseKind(group.attrs["synapse"]),
         pulse_ms=constants.get("pulse_ms"),
         tau_syn_ms=constants.get("tau_syn_ms"),
+        latency_steps=float(group.attrs["latency_steps"]),
     )

@@ -126,10 +126,13 @@ class Projection:
         source, target: names.
         source_index, target_index: (E,) int32 neuron indices.
         weight: (E,) dimensionless, in units of the target's potential.
-        delay_ms: (E,) at least 0.
+        delay_ms: (E,) at least 0; on the training grid.
         synapse: kind; all projections onto one population share kind, `pulse_ms` and `tau_syn_ms`.
         pulse_ms: width of a pulse, the training step; only for `pulse`.
         tau_syn_ms: decay of the current; only for `exponential`.
+        latency_steps: what a grid adds to every delay by itself, in steps of that grid: 1/2, or 1 from neurons that
+            jumps drive over their threshold; 0 leaves delays alone. On another grid than that of the training, delays
+            change by the difference (`spikebridge.bridge.timing.aligned_delay_ms`).
     """
 
     source: str
@@ -141,8 +144,11 @@ class Projection:
     synapse: SynapseKind
     pulse_ms: float | None = None
     tau_syn_ms: float | None = None
+    latency_steps: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.latency_steps <= 1:
+            raise SpecError(f"projection {self.label}: latency_steps is {self.latency_steps}; it must be 0 .. 1")
         for name in ("source_index", "target_index"):
             label = f"projection {self.label}: {name}"
             object.__setattr__(self, name, frozen_int_vector(label, getattr(self, name), dtype=np.int32))
@@ -200,9 +206,6 @@ class NetworkSpec:
     Attributes:
         training_step_ms: the step of the training grid.
         duration_ms: length of a sample; the state is reset to 0 before each.
-        grid_latency_ms: L, what the training grid adds to every delay by itself, half its step; 0 where the network was
-            trained without regard to it. In continuous time a spike arrives after delay_ms + L, on a grid of step h in
-            step floor((delay_ms + L) / h), since that grid has its own h / 2 (`spikebridge.bridge.timing`).
         decisions: what the export decided (refractoriness, rounding, folding).
         metadata: free text about the origin (versions, seeds, checksums of the data).
     """
@@ -213,7 +216,6 @@ class NetworkSpec:
     readout: Readout
     training_step_ms: float
     duration_ms: float
-    grid_latency_ms: float = 0.0
     decisions: tuple[Decision, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -222,8 +224,6 @@ class NetworkSpec:
         for name in ("training_step_ms", "duration_ms"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise SpecError(f"{name} is {getattr(self, name)}; it must be above 0")
-        if not (np.isfinite(self.grid_latency_ms) and self.grid_latency_ms >= 0):
-            raise SpecError(f"grid_latency_ms is {self.grid_latency_ms}; it must be at least 0")
         names = [node.name for node in self.nodes]
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:

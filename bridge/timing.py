@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spikebridge.bridge.arrays import IntArray
+from spikebridge.bridge.arrays import FloatArray, IntArray
 from spikebridge.bridge.errors import SpecError
 
 
@@ -41,16 +41,39 @@ def whole_steps(name: str, time_ms: float, step_ms: float) -> int:
     return round(time_ms / step_ms)
 
 
-def aligned_delay_to_steps(delay_ms: npt.ArrayLike, latency_ms: float, step_ms: float) -> IntArray:
-    """A delay in whole steps, on a grid whose own latency counts as part of the delay.
+def aligned_delay_ms(
+    delay_ms: npt.ArrayLike, latency_steps: float, training_step_ms: float, step_ms: float
+) -> FloatArray:
+    """What is left of a delay for the queue of a grid, in milliseconds, where the grid's own latency counts as delay.
 
-    A grid of step h reads an input that falls into a step, and reports a threshold crossing within a step, at the end
-    of that step: h / 2 late on average. So of a delay d + L in continuous time, d + L - h / 2 remain for the queue,
-    to the nearest step (halves up), which is floor((d + L) / h).
+    A grid of step h is late by itself: it reads an input, and reports a threshold crossing, at the end of the step in
+    which it happens. An input, and a crossing by a smooth current, is somewhere within its step, so h / 2 late on
+    average (latency_steps 1/2). A crossing by a jump is at the start of the step after that in which the jump was
+    delivered, so h late (1). Trained on a grid of step H with a delay d, a synapse therefore waits d + latency_steps H
+    in continuous time, of which
+
+        d + latency_steps (H - h)
+
+    are left for the queue of a grid of step h; on the training grid that is d.
 
     Args:
-        delay_ms: d, at least 0.
-        latency_ms: L, half the step of the grid on which the delays were chosen: there the result is round(d / h).
+        delay_ms: d, on the training grid.
+        latency_steps: 1/2, 1, or 0 for a network that was trained without regard to it.
+        training_step_ms: H.
         step_ms: h.
     """
-    return timestep(np.asarray(delay_ms, dtype=np.float64) + latency_ms, step_ms)
+    return np.asarray(delay_ms, dtype=np.float64) + latency_steps * (training_step_ms - step_ms)
+
+
+def aligned_delay_to_steps(
+    delay_ms: npt.ArrayLike, latency_steps: float, training_step_ms: float, step_ms: float
+) -> IntArray:
+    """`aligned_delay_ms` in whole steps: the nearest, halves up, at least 0.
+
+    Halves are common (half the training step is no whole number of steps), so they are told with the tolerance of
+    `timestep`; without latency this is `delay_to_steps`.
+    """
+    if latency_steps == 0:
+        return delay_to_steps(delay_ms, step_ms)
+    left_ms = aligned_delay_ms(delay_ms, latency_steps, training_step_ms, step_ms)
+    return timestep(np.maximum(left_ms, 0.0) + step_ms / 2, step_ms)

@@ -11,7 +11,7 @@ from spikebridge.bridge.timing import delay_to_steps
 from spikebridge.training.delays import DelayedProjection, delay_kernel, later, narrow_kernel
 from spikebridge.training.timegrid import TimeGrid
 
-UNIT = TimeGrid(step_ms=1.0, latency_ms=0.0)
+UNIT = TimeGrid(step_ms=1.0, reference_step_ms=1.0, latency_steps=0.0)
 
 
 def published_layer(projection: DelayedProjection) -> Dcls1d:
@@ -99,10 +99,10 @@ def test_clamping_keeps_delays_within_bounds() -> None:
     assert projection.delay_ms.min() == 0
 
 
-@pytest.mark.parametrize("latency_ms", [0.0, 5.0])
+@pytest.mark.parametrize("latency_steps", [0.0, 0.5])
 @pytest.mark.parametrize("step_ms", [10.0, 5.0, 2.0, 1.0])
-def test_the_kernel_of_events_equals_the_convolution_but_for_its_far_ends(step_ms: float, latency_ms: float) -> None:
-    grid = TimeGrid(step_ms, latency_ms)
+def test_the_kernel_of_events_equals_the_convolution_but_for_its_far_ends(step_ms: float, latency_steps: float) -> None:
+    grid = TimeGrid(step_ms, 10.0, latency_steps)
     made = [DelayedProjection(6, 5, 60.0, torch.Generator().manual_seed(1), fused=fused) for fused in (False, True)]
     spikes = (torch.rand(3, 120, 6, generator=torch.Generator().manual_seed(2)) < 0.03).double()
     probe = torch.randn(3, 120, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
@@ -134,9 +134,13 @@ def test_narrow_kernels_hold_the_weight_within_the_allowed_delays() -> None:
 def test_on_a_finer_grid_a_delay_grows_by_what_the_coarse_one_added() -> None:
     """A grid of 10 ms is 5 ms late by itself, one of 1 ms half a millisecond."""
     delays = torch.tensor([0.0, 20.0, 24.9, 25.1], dtype=torch.float64)
-    assert TimeGrid(10.0, 5.0).whole_steps(delays).tolist() == [0, 2, 2, 3]
-    assert TimeGrid(1.0, 5.0).whole_steps(delays).tolist() == [5, 25, 29, 30]
-    assert TimeGrid(0.1, 5.0).whole_steps(delays).tolist() == [50, 250, 299, 301]
-    torch.testing.assert_close(TimeGrid(1.0, 5.0).fractional_steps(delays), delays + 4.5)
+    assert TimeGrid(10.0, 10.0, 0.5).whole_steps(delays).tolist() == [0, 2, 2, 3]
+    assert TimeGrid(1.0, 10.0, 0.5).whole_steps(delays).tolist() == [5, 25, 29, 30]
+    assert TimeGrid(0.1, 10.0, 0.5).whole_steps(delays).tolist() == [50, 250, 299, 301]
+    torch.testing.assert_close(TimeGrid(1.0, 10.0, 0.5).fractional_steps(delays), delays + 4.5)
+    assert TimeGrid(1.0, 10.0, 1.0).whole_steps(delays).tolist() == [9, 29, 34, 34]
+    assert TimeGrid(10.0, 1.0, 1.0).whole_steps(delays).tolist() == [0, 1, 2, 2]
     assert later(torch.ones(1, 3, 1), 2)[0, :, 0].tolist() == [0.0, 0.0, 1.0]
+    assert TimeGrid(1.0, 10.0, 1.0).whole_steps(delays).tolist() == [9, 29, 34, 34]
+    assert TimeGrid(10.0, 1.0, 1.0).whole_steps(delays).tolist() == [0, 1, 2, 2]
     assert later(torch.ones(1, 3, 1), 5)[0, :, 0].tolist() == [0.0, 0.0, 0.0]

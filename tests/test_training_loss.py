@@ -82,7 +82,7 @@ def test_initial_potentials_have_the_configured_deviation() -> None:
     counts = data.train.counts(config.data.step_ms)
     scale_weights_to_data(network, counts)
     network.eval()
-    neuron, arrivals = network.layers[0].prepare(counts, network.grid())
+    neuron, arrivals = network.layers[0].prepare(counts, 10.0)
     free = type(neuron)(
         **{**{f: getattr(neuron, f) for f in neuron.__slots__}, "spiking": False, "refractory_steps": 0}
     )

@@ -39,8 +39,7 @@ def scheduled(**tables: dict[str, Any]) -> TrainingConfig:
 
 def test_epochs_belong_to_phases_by_their_share() -> None:
     config = scheduled(optimiser={"epochs": 8})
-    steps = [phase_of_epoch(config, epoch).steps_ms for epoch in range(8)]
-    assert steps == [(10.0,)] * 4 + [(5.0, 2.0)] * 2 + [(2.0, 1.0)] * 2
+    assert [phase_of_epoch(config, epoch) for epoch in range(8)] == [0, 0, 0, 0, 1, 1, 2, 2]
     assert first_epoch_of_last_phase(config) == 6
     assert first_epoch_of_last_phase(SMALL) == 0
     short = scheduled(optimiser={"epochs": 1})  # too few for the last phase: then the last epoch counts
@@ -68,10 +67,16 @@ def test_the_chosen_epoch_is_one_of_the_last_phase_and_every_step_is_used(
 
 def test_defaults_come_from_the_reference_step() -> None:
     config = scheduled()
-    assert (config.pulse_ms, config.refractory_ms, config.grid_latency_ms) == (10.0, 10.0, 5.0)
+    assert (config.reference_step_ms, config.pulse_ms, config.refractory_ms) == (10.0, 10.0, 10.0)
     fine = scheduled(schedule={"phases": (), "reference_step_ms": 10.0})
-    assert (fine.pulse_ms, fine.refractory_ms, fine.grid_latency_ms) == (10.0, 10.0, 5.0)
-    assert scheduled(schedule={"align": False}).grid_latency_ms == 0.0
+    assert (fine.reference_step_ms, fine.pulse_ms, fine.refractory_ms) == (10.0, 10.0, 10.0)
+
+
+def test_what_a_grid_adds_depends_on_the_synapses() -> None:
+    assert [scheduled().latency_steps(from_input=first) for first in (True, False)] == [0.5, 0.5]
+    delta = scheduled(network={"synapse": "delta"})
+    assert [delta.latency_steps(from_input=first) for first in (True, False)] == [0.5, 1.0]
+    assert scheduled(schedule={"align": False}).latency_steps(from_input=True) == 0.0
 
 
 @pytest.mark.parametrize("align", [True, False])
@@ -92,7 +97,8 @@ def test_the_export_runs_at_every_step_what_was_trained_there(synapse: str, alig
             if layer.recurrent_weight is not None:
                 layer.recurrent_weight.copy_(torch.round(layer.recurrent_weight * 2**20) / 2**20)
     spec = export(network.eval(), {})
-    assert spec.grid_latency_ms == (0.5 if align else 0.0)
+    between = 1.0 if synapse == "delta" else 0.5
+    assert [p.latency_steps for p in spec.projections[:3]] == [0.5 * align, between * align, between * align]
     network.double()
     for step_ms in (1.0, 2.0) if synapse == "pulse" else (1.0, 5.0):
         inputs, _ = bin_events(data.test.events, step_ms, round(300 / step_ms))
@@ -109,8 +115,8 @@ def test_the_export_says_what_it_decided_on_steps_and_latency() -> None:
     spec = export(SpikingNetwork(config, 3, seed=0).eval(), {})
     said = {decision.subject: decision.text for decision in spec.decisions}
     assert "50% of the epochs at 10 ms; then 25% of the epochs at 5 or 2 ms" in said["training steps"]
-    assert "less 0.5 ms" in said["latency"]
-    assert "5 ms" in said["recurrent delays"]
+    assert "4.5 ms longer here" in said["latency"]
+    assert said["recurrent delays"].startswith("5 ms")
     assert said["pulse width"].startswith("10 ms")
     assert said["refractory period"].startswith("10 ms")
     recurrent = next(p for p in spec.projections if p.source == p.target)
@@ -141,7 +147,7 @@ def test_a_network_is_trained_further_from_where_another_training_ended(tmp_path
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        ({"network": {"hidden": (16, 15)}}, r"network\.hidden = \[16, 14\], this configuration makes it \[16, 15\]"),
+        ({"network": {"hidden": (16, 15)}}, r"network\.hidden = \(16, 14\), this configuration makes it \(16, 15\)"),
         ({"schedule": {}}, r"schedule\.reference_step_ms = 10\.0, this configuration makes it 1\.0"),
         ({"neuron": {"refractory_ms": 2.0}}, r"neuron\.refractory_ms = 10\.0"),
     ],

@@ -93,8 +93,11 @@ def load_start(folder: Path, config: TrainingConfig) -> Start:
         raise DataError("the training to start from has not reached its last phase yet; finish it", path=path)
     agreement = json.loads(state["agreement"])
     before = TypeAdapter(TrainingConfig).validate_json(json.dumps(agreement["config"]))
-    key, old, new = _first_difference(_carried(before), _carried(config))
-    if old != new:
+    wanted = _carried(config)
+    for key, old in _carried(before).items():
+        if old == wanted[key]:
+            continue
+        new = wanted[key]
         raise ConfigError(
             f"{path} holds a network with {key} = {old}, this configuration makes it {new}; set {key} = {old} to train "
             "that network further"
@@ -111,11 +114,12 @@ def _carried(config: TrainingConfig) -> dict[str, Any]:
     network, neuron = asdict(config.network), asdict(config.neuron)
     free = ("dropout", "decoding", "initial_potential_std", "initial_recurrent_scale", "pulse_ms")
     return {
+        # First, because pulse width and refractory period follow from it where they are not set.
+        "schedule.reference_step_ms": config.reference_step_ms,
         "data.channels": config.data.channels,
         **{f"network.{key}": value for key, value in network.items() if key not in free},
         **{f"neuron.{key}": neuron[key] for key in ("adaptation", "reset", "reset_value")},
         "schedule.align": config.schedule.align,
-        "schedule.reference_step_ms": config.reference_step_ms,
         "network.pulse_ms": config.pulse_ms,
         "neuron.refractory_ms": config.refractory_ms,
     }

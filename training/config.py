@@ -162,7 +162,8 @@ class ScheduleConfig:
             are taken from where they are not set; by default the coarsest step of the training. To fine-tune a network
             at a finer step, give the step it was trained on.
         align: lengthen every delay on a finer grid by what the reference grid adds to it by itself: half a step on
-            average, since it reads inputs and reports spikes at the end of a step. False leaves delays as they are.
+            average, since it reads inputs and reports spikes at the end of a step; a whole one from neurons that are
+            driven by jumps (`delta` synapses). False leaves delays as they are.
     """
 
     phases: tuple[Phase, ...] = ()
@@ -286,10 +287,11 @@ class TrainingConfig:
         """t_ref of hidden neurons."""
         return self.reference_step_ms if self.neuron.refractory_ms is None else self.neuron.refractory_ms
 
-    @property
-    def grid_latency_ms(self) -> float:
-        """What the reference grid adds to every delay on average: half its step. 0 where delays are not aligned."""
-        return self.reference_step_ms / 2 if self.schedule.align else 0.0
+    def latency_steps(self, *, from_input: bool) -> float:
+        """What a grid adds by itself to delays from an input or from hidden neurons, in steps; 0 if not aligned."""
+        if not self.schedule.align:
+            return 0.0
+        return 1.0 if self.network.synapse == "delta" and not from_input else 0.5
 
     @model_validator(mode="after")
     def _grids_fit(self) -> Self:

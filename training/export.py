@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ def export(network: SpikingNetwork, metadata: Mapping[str, str]) -> NetworkSpec:
     Delays become whole training steps, weights multiples of 2^-20 of the threshold (so that sums are exact in any
     order), batch normalisation becomes weights and a constant current.
     """
-    config, grid = network.config, network.grid()
+    config, step_ms = network.config, network.config.data.step_ms
     source = INPUT_NAME
     populations: list[Population] = []
     projections: list[Projection] = []
@@ -44,12 +45,14 @@ def export(network: SpikingNetwork, metadata: Mapping[str, str]) -> NetworkSpec:
         population = _population(name, layer, shift)
         quantum = weight_quantum(population.threshold)
         weight = _numpy(layer.projection.weight).T * scale
-        delay_ms = _numpy(grid.whole_steps(layer.projection.delay_ms)).T * grid.step_ms
+        delay_ms = _numpy(layer.grid(step_ms).whole_steps(layer.projection.delay_ms)).T * step_ms
         projections.append(_dense(source, name, weight, delay_ms, layer, quantum))
         if layer.recurrent_weight is not None:
             recurrent = _numpy(layer.recurrent_weight)
-            own_delay_ms = np.full_like(recurrent, float(grid.whole_steps(torch.zeros(()))) * grid.step_ms)
-            projections.append(_dense(name, name, recurrent, own_delay_ms, layer, quantum))
+            own_steps = int(layer.recurrent_grid(step_ms).whole_steps(torch.zeros(())))
+            own_delay_ms = np.full_like(recurrent, own_steps * step_ms)
+            own = _dense(name, name, recurrent, own_delay_ms, layer, quantum)
+            projections.append(replace(own, latency_steps=layer.own_latency_steps))
         populations.append(population)
         source = name
     return NetworkSpec(
@@ -59,7 +62,6 @@ def export(network: SpikingNetwork, metadata: Mapping[str, str]) -> NetworkSpec:
         readout=Readout(READOUT_NAME, Decoding(config.network.decoding)),
         training_step_ms=config.data.step_ms,
         duration_ms=config.data.duration_ms,
-        grid_latency_ms=config.data.step_ms / 2 if config.schedule.align else 0.0,
         decisions=_decisions(config),
         metadata=metadata,
     )
@@ -114,12 +116,13 @@ def _dense(
         synapse=layer.neurons.synapse,
         pulse_ms=layer.neurons.pulse_ms,
         tau_syn_ms=layer.neurons.tau_syn_ms,
+        latency_steps=layer.latency_steps,
     )
 
 
 def _decisions(config: TrainingConfig) -> tuple[Decision, ...]:
     step, reference = config.data.step_ms, config.reference_step_ms
-    recurrent = aligned_delay_to_steps(0.0, config.grid_latency_ms, step) * step if config.schedule.align else 0.0
+    recurrent = float(aligned_delay_to_steps(0.0, config.latency_steps(from_input=False), reference, step)) * step
     decisions = [
         Decision("training steps", _trained_steps(config)),
         Decision("refractory period", _refractoriness(config)),
@@ -127,7 +130,7 @@ def _decisions(config: TrainingConfig) -> tuple[Decision, ...]:
         Decision("delays", f"rounded to whole steps of {step:g} ms, the grid of the export, halves up"),
         Decision(
             "recurrent delays",
-            f"{recurrent:g} ms, the latency of a grid of {reference:g} ms"
+            f"{recurrent:g} ms: what a grid of {reference:g} ms is later by itself than one of {step:g} ms"
             if recurrent
             else "none: a spike acts on its own population from the next step on",
         ),
@@ -178,12 +181,10 @@ def _latency(config: TrainingConfig) -> str:
             "earlier than in training"
         )
     step, reference = config.data.step_ms, config.reference_step_ms
-    return (
-        f"delays are those of continuous time less {step / 2:g} ms, which a grid of {step:g} ms adds by itself; at a "
-        "finer step that is made up for"
-        + (
-            f", as the {reference / 2:g} ms of the reference step, {reference:g} ms, are here"
-            if reference > step
-            else ""
-        )
+    jumps = ", from neurons driven by jumps a whole one" if config.network.synapse == "delta" else ""
+    said = (
+        f"a grid adds half a step to every delay by itself{jumps}; a finer one makes up for what the training's added"
     )
+    if reference > step:
+        said += f"; delays from inputs are {(reference - step) / 2:g} ms longer here than on the reference grid"
+    return said

@@ -6,8 +6,10 @@ import copy
 import logging
 import math
 import time
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from spikebridge.bridge.decoding import Decoding
 from spikebridge.bridge.errors import SpikebridgeError
 from spikebridge.training.augment import shift_channels, stretch_time
 from spikebridge.training.checkpoint import Start, fingerprint, load_checkpoint, save_checkpoint
-from spikebridge.training.config import OptimiserConfig, Phase, TrainingConfig
+from spikebridge.training.config import OptimiserConfig, TrainingConfig
 from spikebridge.training.dataset import Dataset, Samples, dense_counts
 from spikebridge.training.delays import SIGMA_END_STEPS
 from spikebridge.training.interrupt import interrupts_between
@@ -186,21 +188,16 @@ def learning_rate_factor(progress: float, warm_up_share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - warm_up_share) / (1 - warm_up_share)))
 
 
-def phase_of_epoch(config: TrainingConfig, epoch: int) -> Phase:
-    """The phase that an epoch (from 0) belongs to, by its middle."""
-    middle, end = (epoch + 0.5) / config.optimiser.epochs, 0.0
-    for phase in config.phases:
-        end += phase.share
-        if middle < end:
-            return phase
-    return config.phases[-1]
+def phase_of_epoch(config: TrainingConfig, epoch: int) -> int:
+    """The number of the phase that an epoch (from 0) belongs to, by its middle."""
+    ends = list(accumulate(phase.share for phase in config.phases))
+    return min(bisect_right(ends, (epoch + 0.5) / config.optimiser.epochs), len(ends) - 1)
 
 
 def first_epoch_of_last_phase(config: TrainingConfig) -> int:
     """The first epoch that may be chosen; the last one where its share is less than an epoch."""
-    last = config.phases[-1]
-    epochs = config.optimiser.epochs
-    return next((e for e in range(epochs) if phase_of_epoch(config, e) is last), epochs - 1)
+    last, epochs = len(config.phases) - 1, config.optimiser.epochs
+    return next((epoch for epoch in range(epochs) if phase_of_epoch(config, epoch) == last), epochs - 1)
 
 
 def _epoch(
@@ -217,7 +214,7 @@ def _epoch(
     network.train()
     totals = {"loss": 0.0, "penalty": 0.0, "right": 0.0}
     augmentation = config.augmentation
-    steps_ms = phase_of_epoch(config, epoch).steps_ms
+    steps_ms = config.phases[phase_of_epoch(config, epoch)].steps_ms
     batches = torch.split(torch.randperm(len(data.train.labels)), config.optimiser.batch_size)
     for number, picked in enumerate(batches):
         progress = (epoch + number / len(batches)) / config.optimiser.epochs

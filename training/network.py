@@ -64,11 +64,14 @@ class Layer(nn.Module):
     """One population with the projection onto it and, if recurrent, onto itself."""
 
     def __init__(
-        self, sources: int, size: int, config: TrainingConfig, *, readout: bool, generator: torch.Generator
+        self, sources: int, size: int, config: TrainingConfig, *, first: bool, readout: bool, generator: torch.Generator
     ) -> None:
         super().__init__()
-        network, self.fused, self.window_ms = config.network, config.kernels == "fused", config.reference_step_ms
+        network, self.fused = config.network, config.kernels == "fused"
+        self.reference_step_ms = config.reference_step_ms
         max_delay_ms = network.max_delay_ms if network.readout_delays or not readout else 0.0
+        self.latency_steps = config.latency_steps(from_input=first)
+        self.own_latency_steps = config.latency_steps(from_input=False)
         self.projection = DelayedProjection(sources, size, max_delay_ms, generator, fused=self.fused)
         self.neurons = Neurons(
             size,
@@ -88,12 +91,12 @@ class Layer(nn.Module):
             self.recurrent_weight = nn.Parameter((2 * torch.rand(size, size, generator=generator) - 1) * bound)
             self.clamp_()
 
-    def forward(self, spikes: Tensor, grid: TimeGrid) -> tuple[Tensor, Tensor]:
+    def forward(self, spikes: Tensor, step_ms: float) -> tuple[Tensor, Tensor]:
         """Spikes and potentials (batch, steps, size) from the source's spikes (batch, steps, sources)."""
-        neuron, arrivals = self.prepare(spikes, grid)
+        neuron, arrivals = self.prepare(spikes, step_ms)
         recurrent: dict[int, Tensor] | None = None
         if self.recurrent_weight is not None:
-            recurrent = {int(grid.whole_steps(torch.zeros(()))): self.recurrent_weight}
+            recurrent = {int(self.recurrent_grid(step_ms).whole_steps(torch.zeros(()))): self.recurrent_weight}
         return self.scan(neuron, arrivals, recurrent)
 
     def scan(
@@ -106,17 +109,25 @@ class Layer(nn.Module):
         segment_steps = math.ceil(steps**0.5) if steps >= SEGMENTS_FROM_STEPS and torch.is_grad_enabled() else None
         return scan(neuron, arrivals, self.surrogate, recurrent, segment_steps=segment_steps)
 
-    def prepare(self, spikes: Tensor, grid: TimeGrid) -> tuple[NeuronTensors, Tensor]:
+    def grid(self, step_ms: float) -> TimeGrid:
+        """What a time step means for the delays from the source."""
+        return TimeGrid(step_ms, self.reference_step_ms, self.latency_steps)
+
+    def recurrent_grid(self, step_ms: float) -> TimeGrid:
+        """What a time step means for the delays from the population to itself."""
+        return TimeGrid(step_ms, self.reference_step_ms, self.own_latency_steps)
+
+    def prepare(self, spikes: Tensor, step_ms: float) -> tuple[NeuronTensors, Tensor]:
         """The population on the grid and its arrivals (batch, steps, size), batch normalisation applied."""
-        arrivals = self.projection(spikes, grid)
+        arrivals = self.projection(spikes, self.grid(step_ms))
         shift = None
         if self.norm is not None:
             # Counted over the reference step, so that the statistics mean the same on every grid.
-            window = round(self.window_ms / grid.step_ms)
+            window = round(self.reference_step_ms / step_ms)
             counted = arrivals if window == 1 else arrivals.unflatten(1, (-1, window)).sum(dim=2)
             scale, shift = self.norm(counted)
             arrivals = arrivals * scale
-        return self.neurons.tensors(grid.step_ms, shift), arrivals
+        return self.neurons.tensors(step_ms, shift), arrivals
 
     @torch.no_grad()
     def clamp_(self) -> None:
@@ -136,27 +147,26 @@ class SpikingNetwork(nn.Module):
         sizes = (config.data.channels, *config.network.hidden)
         self.config = config
         self.narrow_from_start = False
-        self.hidden = nn.ModuleList(Layer(n, m, config, readout=False, generator=generator) for n, m in pairwise(sizes))
-        self.readout = Layer(sizes[-1], classes, config, readout=True, generator=generator)
+        self.hidden = nn.ModuleList(
+            Layer(n, m, config, first=k == 0, readout=False, generator=generator)
+            for k, (n, m) in enumerate(pairwise(sizes))
+        )
+        self.readout = Layer(sizes[-1], classes, config, first=False, readout=True, generator=generator)
 
     @property
     def layers(self) -> list[Layer]:
         """Hidden layers, then the readout."""
         return [*(layer for layer in self.hidden if isinstance(layer, Layer)), self.readout]
 
-    def grid(self, step_ms: float | None = None) -> TimeGrid:
-        """The grid of a time step, by default that of the export."""
-        return TimeGrid(self.config.data.step_ms if step_ms is None else step_ms, self.config.grid_latency_ms)
-
     def forward(self, counts: Tensor, step_ms: float | None = None) -> Activity:
         """Run input counts (batch, steps, channels) on a grid of `step_ms`, by default that of the export."""
-        grid = self.grid(step_ms)
+        step_ms = self.config.data.step_ms if step_ms is None else step_ms
         spikes, recorded = counts, []
         for layer in self.layers[:-1]:
-            spikes, _ = layer(spikes, grid)
+            spikes, _ = layer(spikes, step_ms)
             recorded.append(spikes)
             spikes = self._dropout(spikes)
-        _, potentials = self.readout(spikes, grid)
+        _, potentials = self.readout(spikes, step_ms)
         return Activity(potentials, recorded)
 
     def _dropout(self, spikes: Tensor) -> Tensor:
@@ -197,17 +207,18 @@ def scale_weights_to_data(network: SpikingNetwork, counts: Tensor, step_ms: floa
         step_ms: the step of the counts.
     """
     wanted = network.config.network.initial_potential_std
-    spikes, grid = counts, network.grid(step_ms)
+    step_ms = network.config.data.step_ms if step_ms is None else step_ms
+    spikes = counts
     network.eval()
     for layer in network.layers:
         if layer.norm is not None:
             layer.norm.train()  # the statistics of these samples, as the first batches will have them
-        neuron, arrivals = layer.prepare(spikes, grid)
+        neuron, arrivals = layer.prepare(spikes, step_ms)
         free = replace(neuron, spiking=False, refractory_steps=0)
         deviation = layer.scan(free, arrivals)[1].std()
         # Normalisation would undo any scale of the weights, so there the scale that follows it is set.
         scaled = layer.projection.weight if layer.norm is None else layer.norm.gamma
         if deviation > 0:
             scaled.mul_(wanted / deviation)
-        spikes, _ = layer(spikes, grid)
+        spikes, _ = layer(spikes, step_ms)
     network.train()
