@@ -148,5 +148,5 @@ def _read_projection(group: h5py.Group) -> Projection:
         synapse=SynapseKind(group.attrs["synapse"]),
         pulse_ms=constants.get("pulse_ms"),
         tau_syn_ms=constants.get("tau_syn_ms"),
-        latency_steps=float(group.attrs["latency_steps"]),
+        latency_steps=float(group.attrs.get("latency_steps", 0.0)),  # older files have none
     )

@@ -128,7 +128,7 @@ class Projection:
         weight: (E,) dimensionless, in units of the target's potential.
         delay_ms: (E,) at least 0; on the training grid.
         synapse: kind; all projections onto one population share kind, `pulse_ms` and `tau_syn_ms`.
-        pulse_ms: width of a pulse, the training step; only for `pulse`.
+        pulse_ms: width of a pulse; only for `pulse`.
         tau_syn_ms: decay of the current; only for `exponential`.
         latency_steps: what a grid adds to every delay by itself, in steps of that grid: 1/2, or 1 from neurons that
             jumps drive over their threshold; 0 leaves delays alone. On another grid than that of the training, delays

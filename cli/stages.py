@@ -69,7 +69,7 @@ def train(
     training = config.training
     data = load_dataset(training.data, data_folder, seed)
     log.info("training samples: %s; validation samples: %s", data.train.crop, data.validation.crop)
-    start = None if start_from is None else load_start(start_from, training)
+    start = None if start_from is None else load_start(start_from, training, data.provenance, seed)
     require_same_training(training, data, seed, out, start)
     save_config(replace(config, training=replace(training, seed=seed, realisations=1)), out / CONFIG)
     trained = fit(training, data, seed, out, start=start, progress=progress)
@@ -82,7 +82,8 @@ def train(
         chosen.rate_hz,
     )
     metadata = {
-        **versions("torch"),
+        **versions("torch", "numba"),
+        "source_sha256": source_sha256("bridge", "training"),
         **data.provenance,
         **({} if start is None else start.provenance),
         "seed": str(seed),

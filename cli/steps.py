@@ -33,7 +33,7 @@ def require_steps(key: str, steps_ms: Sequence[float], training: TrainingConfig)
         pulse_ms = training.pulse_ms
         if synapse == "pulse" and (step_ms > pulse_ms or bool(off_grid(pulse_ms, step_ms))):
             raise ValueError(
-                f"{key}: pulses last {pulse_ms:g} ms (network.pulse_ms, by default the coarsest step of the training), "
-                f"which is no multiple of a step of {step_ms:g} ms; choose a step that divides it, or train with "
-                "network.synapse = 'exponential' or 'delta'"
+                f"{key}: pulses last {pulse_ms:g} ms (network.pulse_ms, by default the reference step of the "
+                f"training), which is no multiple of a step of {step_ms:g} ms; choose a step that divides it, or train "
+                "with network.synapse = 'exponential' or 'delta'"
             )

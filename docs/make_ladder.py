@@ -47,13 +47,18 @@ def rungs(one: dict[str, Any], several: dict[str, Any]) -> list[tuple[str, str, 
             f"0.1 ms, mean of {seeds} seeds",
             f"accuracy {accuracy[0]:.1f} % in training, {accuracy[1]:.1f} % at 0.1 ms",
         ),
-        ("5 physical", "mV, pA, pF, nS at 0.1 ms", same(one["parity"]["physical"])),
+        ("5 physical", f"mV, pA, pF, nS at {physical_step_ms(one):g} ms", same(one["parity"]["physical"])),
     ]
 
 
 def training_step_ms(report: dict[str, Any]) -> float:
     """The step of the training's recording."""
     return float(report["provenance"]["executors"]["training"]["step_ms"])
+
+
+def physical_step_ms(report: dict[str, Any]) -> float:
+    """The step of the simulation in physical units."""
+    return float(report["provenance"]["executors"]["physical"]["step_ms"])
 
 
 def draw_ladder(axes: Axes, rows: list[tuple[str, str, str]]) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from small_training import SMALL, changed
 
 from spikebridge.bridge.discretise import discretise
-from spikebridge.bridge.errors import ConfigError, DataError
+from spikebridge.bridge.errors import ConfigError, DataError, SpecError
 from spikebridge.bridge.network_file import load_network
 from spikebridge.bridge.spikes import bin_events
 from spikebridge.cli.main import main
@@ -20,7 +21,7 @@ from spikebridge.training.config import Phase, TrainingConfig
 from spikebridge.training.dataset import load_dataset
 from spikebridge.training.executor import run_pytorch
 from spikebridge.training.export import export
-from spikebridge.training.fit import evaluate, first_epoch_of_last_phase, fit, phase_of_epoch
+from spikebridge.training.fit import evaluate, first_epoch_of_last_phase, fit
 from spikebridge.training.network import SpikingNetwork, scale_weights_to_data
 
 PHASES = (
@@ -39,11 +40,11 @@ def scheduled(**tables: dict[str, Any]) -> TrainingConfig:
 
 def test_epochs_belong_to_phases_by_their_share() -> None:
     config = scheduled(optimiser={"epochs": 8})
-    assert [phase_of_epoch(config, epoch) for epoch in range(8)] == [0, 0, 0, 0, 1, 1, 2, 2]
+    assert [config.phase_of_epoch(epoch) for epoch in range(8)] == [0, 0, 0, 0, 1, 1, 2, 2]
     assert first_epoch_of_last_phase(config) == 6
     assert first_epoch_of_last_phase(SMALL) == 0
-    short = scheduled(optimiser={"epochs": 1})  # too few for the last phase: then the last epoch counts
-    assert first_epoch_of_last_phase(short) == 0
+    with pytest.raises(ValidationError, match=r"epochs of 2 leaves phase 2 .* give at least 4 epochs"):
+        scheduled(optimiser={"epochs": 2})
 
 
 def test_the_chosen_epoch_is_one_of_the_last_phase_and_every_step_is_used(
@@ -126,11 +127,24 @@ def test_the_export_says_what_it_decided_on_steps_and_latency() -> None:
     assert "not aligned" in {d.subject: d.text for d in other.decisions}["latency"]
 
 
+def test_a_parameter_that_is_not_finite_is_not_exported() -> None:
+    network = SpikingNetwork(SMALL, 3, seed=0).eval()
+    with torch.no_grad():
+        network.layers[1].neurons.bias[3] = float("nan")
+    with pytest.raises(SpecError, match=r"population 'hidden2': bias\[3\] is nan"):
+        export(network, {})
+    with torch.no_grad():
+        network.layers[1].neurons.bias[3] = 0.0
+        network.layers[0].projection.weight[2, 1] = float("inf")
+    with pytest.raises(SpecError, match=r"too large for exact sums"):
+        export(network, {})
+
+
 def test_a_network_is_trained_further_from_where_another_training_ended(tmp_path: Path) -> None:
     data = load_dataset(SMALL.data, None, seed=0)
     coarse = fit(SMALL, data, 0, tmp_path / "coarse", progress=False)
     fine = changed(data={"step_ms": 1.0}, schedule={"reference_step_ms": 10.0}, optimiser={"epochs": 1})
-    start = load_start(tmp_path / "coarse", fine)
+    start = load_start(tmp_path / "coarse", fine, data.provenance, 0)
     assert f"epoch {coarse.best_epoch + 1} of 3" in start.provenance["start"]
     still = replace(fine, optimiser=replace(fine.optimiser, weight_rate=1e-12, neuron_rate=1e-12, delay_rate_ms=1e-12))
     trained = fit(still, data, 0, tmp_path / "still", start=start, progress=False)
@@ -156,12 +170,25 @@ def test_another_network_is_no_start(tmp_path: Path, tables: dict[str, Any], mes
     fit(SMALL, load_dataset(SMALL.data, None, seed=0), 0, tmp_path, progress=False)
     settings = {"data": {"step_ms": 1.0}, "schedule": {"reference_step_ms": 10.0}} | tables
     with pytest.raises(ConfigError, match=message):
-        load_start(tmp_path, changed(**settings))
+        load_start(tmp_path, changed(**settings), load_dataset(SMALL.data, None, seed=0).provenance, 0)
+
+
+def test_a_start_that_was_fitted_on_other_samples_is_refused(tmp_path: Path) -> None:
+    """Or the samples that choose the epoch could be among those it was fitted on."""
+    fit(SMALL, load_dataset(SMALL.data, None, seed=0), 0, tmp_path, progress=False)
+    with pytest.raises(ConfigError, match="seed = 0, now it is 5"):
+        load_start(tmp_path, SMALL, load_dataset(SMALL.data, None, seed=5).provenance, 5)
+    other = replace(SMALL.data, manifold_seed=3)
+    with pytest.raises(ConfigError, match=r"data\.train = "):
+        load_start(tmp_path, SMALL, load_dataset(other, None, seed=0).provenance, 0)
+    fewer = replace(SMALL.data, validation_share=0.4)
+    with pytest.raises(ConfigError, match=r"data\.validation = "):
+        load_start(tmp_path, SMALL, load_dataset(fewer, None, seed=0).provenance, 0)
 
 
 def test_a_folder_without_training_is_no_start(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no checkpoint to start from"):
-        load_start(tmp_path, SMALL)
+        load_start(tmp_path, SMALL, {}, 0)
 
 
 def test_fine_tuning_from_the_command_line(tmp_path: Path) -> None:
@@ -172,11 +199,14 @@ def test_fine_tuning_from_the_command_line(tmp_path: Path) -> None:
         "--set=network.hidden=[12]",
         "--set=network.max_delay_ms=50.0",
         "--set=optimiser.epochs=1",
+        "--set=schedule.phases=[]",
+        "--set=data.step_ms=10.0",
+        "--set=stages.continuous=false",
         "--quiet",
     ]
     coarse, fine = str(tmp_path / "coarse"), tmp_path / "fine"
-    assert main(["train", "demo", "--out", coarse, *settings, "--set=stages.finer_steps_ms=[]"]) == 0
-    finer = [*settings, "--set=data.step_ms=1.0", "--set=stages.finer_steps_ms=[]"]
+    assert main(["train", "demo", "--out", coarse, *settings]) == 0
+    finer = [*settings, "--set=data.step_ms=1.0"]
     assert main(["train", "demo", "--out", str(fine), "--start-from", coarse, *finer]) == 2  # no reference step
     assert not fine.exists() or not (fine / "network.h5").exists()
     reference = "--set=schedule.reference_step_ms=10.0"
@@ -185,5 +215,6 @@ def test_fine_tuning_from_the_command_line(tmp_path: Path) -> None:
     spec = load_network(fine / "network.h5")
     assert spec.metadata["start"].startswith("seed 0, epoch 1 of 1, weights sha256 ")
     assert spec.training_step_ms == 1.0
+    assert {d.subject: d.text for d in spec.decisions}["start"].startswith("the network of another training")
     assert json.loads((fine / "metrics.json").read_text())["epochs"][0]["step_ms"] == 1.0
     assert main(["train", "demo", "--out", coarse, "--start-from", coarse, *settings]) == 2

@@ -15,17 +15,19 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from spikebridge.bridge.errors import ConfigError, DataError
+from spikebridge.bridge.provenance import versions
 from spikebridge.bridge.storage import atomic_path
 from spikebridge.training.config import TrainingConfig
 
-VERSION = 2
+VERSION = 3
 
 
 def fingerprint(config: TrainingConfig, data: dict[str, str], seed: int) -> str:
-    """What a checkpoint must agree with to be continued: configuration, data, seed and PyTorch's version, as JSON."""
+    """What a checkpoint must agree with to be continued: configuration, data, seed and versions, as JSON."""
     values = asdict(config)
     del values["realisations"]  # how many more follow does not change this one
-    return json.dumps({"config": values, "data": data, "seed": seed, "torch": torch.__version__}, sort_keys=True)
+    libraries = versions("torch", "numba", "numpy")
+    return json.dumps({"config": values, "data": data, "seed": seed, **libraries}, sort_keys=True)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], agreement: str) -> None:
@@ -78,12 +80,13 @@ class Start:
     provenance: dict[str, str]
 
 
-def load_start(folder: Path, config: TrainingConfig) -> Start:
+def load_start(folder: Path, config: TrainingConfig, data: dict[str, str], seed: int) -> Start:
     """The network of the best epoch of the training in `folder`, to be trained further as `config` says.
 
     Raises:
         DataError: there is no checkpoint, or no epoch in it that could be chosen.
-        ConfigError: it is another network: sizes, synapses, or what is taken from the reference step differ.
+        ConfigError: it is another network: sizes, synapses, or what is taken from the reference step differ; or it was
+            fitted on other samples, so that the validation set of this training could be among them.
     """
     path = folder / "checkpoint.pt"
     if not path.is_file():
@@ -102,6 +105,15 @@ def load_start(folder: Path, config: TrainingConfig) -> Start:
             f"{path} holds a network with {key} = {old}, this configuration makes it {new}; set {key} = {old} to train "
             "that network further"
         )
+    for key, old, new in (
+        ("seed", agreement["seed"], seed),
+        *((key, agreement["data"].get(key), data[key]) for key in ("data.train", "data.validation")),
+    ):
+        if old != new:
+            raise ConfigError(
+                f"{path} was fitted with {key} = {old}, now it is {new}: samples that choose the epoch here may have "
+                "been fitted on there; use the same data, split and seed"
+            )
     digest = hashlib.sha256()
     for name, tensor in sorted(state["best"].items()):
         digest.update(name.encode() + tensor.numpy().tobytes())
@@ -118,9 +130,10 @@ def _carried(config: TrainingConfig) -> dict[str, Any]:
         "schedule.reference_step_ms": config.reference_step_ms,
         "data.channels": config.data.channels,
         **{f"network.{key}": value for key, value in network.items() if key not in free},
+        "network.tau_syn_ms": config.network.tau_syn_ms if config.network.synapse == "exponential" else None,
         **{f"neuron.{key}": neuron[key] for key in ("adaptation", "reset", "reset_value")},
         "schedule.align": config.schedule.align,
-        "network.pulse_ms": config.pulse_ms,
+        "network.pulse_ms": config.pulse_ms if config.network.synapse == "pulse" else None,
         "neuron.refractory_ms": config.refractory_ms,
     }
 

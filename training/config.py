@@ -5,6 +5,9 @@ One class per table of the configuration file; the defaults are the values that 
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -61,7 +64,8 @@ class NetworkConfig:
 
     Attributes:
         hidden: size of each hidden population.
-        recurrent: whether hidden populations project onto themselves (all to all, without self-connections, no delay).
+        recurrent: whether hidden populations project onto themselves (all to all, without self-connections, without
+            delays but for the latency of the reference grid).
         synapse: what one spike does; `pulse` is what a binned model means, `exponential` depends least on the step.
         tau_syn_ms: decay of `exponential` synapses.
         pulse_ms: width of `pulse` synapses; where not set, the reference step (see `schedule`).
@@ -246,7 +250,8 @@ class TrainingConfig:
         realisations: how many times the whole run is repeated; results are given as mean and standard deviation.
         threads: number of CPU threads; part of the configuration because it changes the order of sums, hence bits.
         kernels: `fused` runs compiled loops over time and events, `plain` PyTorch's own operations: the same network,
-            equal but for the order of sums.
+            but for the order of sums and, while training, the far ends of delay kernels, which `fused` leaves out
+            (e^-8).
     """
 
     seed: int = 0
@@ -265,6 +270,11 @@ class TrainingConfig:
     def phases(self) -> tuple[Phase, ...]:
         """The schedule's phases, or one on the grid of the export."""
         return self.schedule.phases or (Phase(share=1.0, steps_ms=(self.data.step_ms,)),)
+
+    def phase_of_epoch(self, epoch: int) -> int:
+        """The number of the phase that an epoch (from 0) belongs to, by its middle."""
+        ends = list(accumulate(phase.share for phase in self.phases))
+        return min(bisect_right(ends, (epoch + 0.5) / self.optimiser.epochs), len(ends) - 1)
 
     @property
     def steps_ms(self) -> tuple[float, ...]:
@@ -294,6 +304,19 @@ class TrainingConfig:
         return 1.0 if self.network.synapse == "delta" and not from_input else 0.5
 
     @model_validator(mode="after")
+    def _every_phase_has_an_epoch(self) -> Self:
+        epochs = self.optimiser.epochs
+        reached = {self.phase_of_epoch(epoch) for epoch in range(epochs)}
+        for number, phase in enumerate(self.phases):
+            if number not in reached:
+                raise ValueError(
+                    f"optimiser.epochs of {epochs} leaves phase {number + 1} of schedule.phases, {phase.share:.0%} at "
+                    f"{list(phase.steps_ms)} ms, without an epoch; give at least {math.ceil(1 / phase.share)} epochs, "
+                    "or other phases"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _grids_fit(self) -> Self:
         if self.data.step_ms not in self.phases[-1].steps_ms:
             raise ValueError(
@@ -304,6 +327,11 @@ class TrainingConfig:
             raise ValueError(
                 f"schedule.reference_step_ms of {self.reference_step_ms} ms is finer than the coarsest step of the "
                 f"training, {self.steps_ms[0]} ms; give that step or a coarser one"
+            )
+        if self.network.batch_norm and bool(off_grid(self.data.duration_ms, self.reference_step_ms)):
+            raise ValueError(
+                f"duration_ms of {self.data.duration_ms} ms is no multiple of the reference step, "
+                f"{self.reference_step_ms} ms, over which batch normalisation counts arrivals"
             )
         durations = {"duration_ms": self.data.duration_ms}
         if self.network.synapse == "pulse":

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from spikebridge.training.compiled import compiled
 
 type Floats = npt.NDArray[Any]
 """float32 or float64, the same in one call."""
@@ -19,7 +20,7 @@ type Ints = npt.NDArray[Any]
 """int32 or int64."""
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def count_events(first: int, last: int, spikes: Floats, counts: Ints) -> None:
     """Events per sample and source, `counts` (batch, sources), of `spikes` (batch, steps, sources)."""
     for b in range(first, last):
@@ -29,7 +30,7 @@ def count_events(first: int, last: int, spikes: Floats, counts: Ints) -> None:
                     counts[b, i] += 1
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def list_events(first: int, last: int, spikes: Floats, place: Ints, step: Ints, value: Floats) -> None:
     """Step and value of every event, by sample, source and time; `place` (batch, sources): where each list starts."""
     for b in range(first, last):
@@ -42,7 +43,7 @@ def list_events(first: int, last: int, spikes: Floats, place: Ints, step: Ints, 
                     free[i] += 1
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def arrive(
     first: int, last: int, place: Ints, step: Ints, value: Floats, lag: Ints, values: Floats, out: Floats
 ) -> None:
@@ -64,7 +65,7 @@ def arrive(
                             row[at + m] += v * values[j, i, m]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def gather_values(
     first: int, last: int, place: Ints, step: Ints, value: Floats, lag: Ints, grad_out: Floats, grad_values: Floats
 ) -> None:
@@ -90,7 +91,7 @@ def gather_values(
                     grad_values[j, i, m] += total[m]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def gather_spikes(first: int, last: int, lag: Ints, values: Floats, grad_out: Floats, grad_spikes: Floats) -> None:
     """Gradient of the spikes, (batch, sources, steps), of samples `first .. last - 1`, by operations on long rows."""
     targets, sources, taps = values.shape

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from spikebridge.bridge.arrays import IntArray
 from spikebridge.training import event_kernels as kernels
@@ -83,6 +84,7 @@ class _Arrivals(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         values, lag = ctx.saved_tensors
         events: EventLists = ctx.events

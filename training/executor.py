@@ -34,6 +34,7 @@ def run_pytorch(
     step_ms: float,
     batch_size: int = 128,
     kernels: Literal["fused", "plain"] = "fused",
+    keep_readout: bool | None = None,
 ) -> Recording:
     """Run an exported network in float64, with the weights and propagators every other executor uses.
 
@@ -43,6 +44,7 @@ def run_pytorch(
         step_ms: time step.
         batch_size: samples at once, at most; fewer where they have many steps. Does not change the result.
         kernels: the compiled loops of the training, or PyTorch's own operations; the bits are the same.
+        keep_readout: store readout traces, samples x steps x classes float64; by default on the training grid only.
 
     Raises:
         SpecError: the network is no chain of populations with recurrence within each, which is what is trained here.
@@ -53,15 +55,19 @@ def run_pytorch(
     batch_size = max(min(batch_size, MAX_SAMPLE_STEPS // network.n_steps), 1)
     fused = kernels == "fused"
     parts: dict[str, list[SpikeTrains]] = {population: [] for population in spec.spiking_populations}
-    readouts = []
+    keep = step_ms == spec.training_step_ms if keep_readout is None else keep_readout
+    readouts, scores = [], []
     for picked in np.split(np.arange(trials.n_samples), range(batch_size, trials.n_samples, batch_size)):
         counts = torch.from_numpy(trains.select(picked).counts("float64"))
         fired, potentials = run_batch(network, {name: counts}, fused=fused)
         for population, found in parts.items():
             found.append(SpikeTrains.from_counts(fired[population].numpy(), step_ms))
-        readouts.append(potentials[spec.readout.population].numpy())
+        readout = potentials[spec.readout.population].numpy()
+        rule = spec.readout.decoding
+        scores.append(decode(readout, rule, step_ms=step_ms, training_step_ms=spec.training_step_ms))
+        if keep:
+            readouts.append(readout)
     spikes = {population: SpikeTrains.joined(found) for population, found in parts.items()}
-    readout = np.concatenate(readouts)
     return Recording(
         executor="pytorch",
         network_sha256=network_sha256(spec),
@@ -69,9 +75,9 @@ def run_pytorch(
         n_steps=network.n_steps,
         trials=trials,
         spikes=spikes,
-        scores=decode(readout, spec.readout.decoding, step_ms=step_ms, training_step_ms=spec.training_step_ms),
-        readout=readout,
-        provenance={**versions("torch"), "crop": str(crop), "precision": "float64", "kernels": kernels},
+        scores=np.concatenate(scores),
+        readout=np.concatenate(readouts) if keep else None,
+        provenance={**versions("torch", "numba"), "crop": str(crop), "precision": "float64", "kernels": kernels},
     )
 
 

@@ -62,7 +62,7 @@ def export(network: SpikingNetwork, metadata: Mapping[str, str]) -> NetworkSpec:
         readout=Readout(READOUT_NAME, Decoding(config.network.decoding)),
         training_step_ms=config.data.step_ms,
         duration_ms=config.data.duration_ms,
-        decisions=_decisions(config),
+        decisions=(*_decisions(config), *_started(metadata)),
         metadata=metadata,
     )
 
@@ -146,6 +146,13 @@ def _decisions(config: TrainingConfig) -> tuple[Decision, ...]:
     if config.network.dropout:
         decisions.append(Decision("dropout", "none outside training"))
     return tuple(decisions)
+
+
+def _started(metadata: Mapping[str, str]) -> tuple[Decision, ...]:
+    """That the network was trained elsewhere before, with the steps of that training in its own file."""
+    if "start" not in metadata:
+        return ()
+    return (Decision("start", f"the network of another training, {metadata['start']}, trained further"),)
 
 
 def _trained_steps(config: TrainingConfig) -> str:

@@ -6,10 +6,8 @@ import copy
 import logging
 import math
 import time
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +94,7 @@ def fit(
         run.network.load_state_dict(start.weights)
         run.network.clamp_()
     else:
-        coarsest_ms = config.phases[0].steps_ms[0]
+        coarsest_ms = max(config.phases[0].steps_ms)
         first = data.train.events.select(range(min(2 * config.optimiser.batch_size, data.train.events.n_samples)))
         scale_weights_to_data(run.network, dense_counts(first, data.train.duration_ms, coarsest_ms), coarsest_ms)
     done, total = len(run.history), config.optimiser.epochs
@@ -188,16 +186,10 @@ def learning_rate_factor(progress: float, warm_up_share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - warm_up_share) / (1 - warm_up_share)))
 
 
-def phase_of_epoch(config: TrainingConfig, epoch: int) -> int:
-    """The number of the phase that an epoch (from 0) belongs to, by its middle."""
-    ends = list(accumulate(phase.share for phase in config.phases))
-    return min(bisect_right(ends, (epoch + 0.5) / config.optimiser.epochs), len(ends) - 1)
-
-
 def first_epoch_of_last_phase(config: TrainingConfig) -> int:
-    """The first epoch that may be chosen; the last one where its share is less than an epoch."""
+    """The first epoch that may be chosen."""
     last, epochs = len(config.phases) - 1, config.optimiser.epochs
-    return next((epoch for epoch in range(epochs) if phase_of_epoch(config, epoch) == last), epochs - 1)
+    return next(epoch for epoch in range(epochs) if config.phase_of_epoch(epoch) == last)
 
 
 def _epoch(
@@ -214,7 +206,7 @@ def _epoch(
     network.train()
     totals = {"loss": 0.0, "penalty": 0.0, "right": 0.0}
     augmentation = config.augmentation
-    steps_ms = config.phases[phase_of_epoch(config, epoch)].steps_ms
+    steps_ms = config.phases[config.phase_of_epoch(epoch)].steps_ms
     batches = torch.split(torch.randperm(len(data.train.labels)), config.optimiser.batch_size)
     for number, picked in enumerate(batches):
         progress = (epoch + number / len(batches)) / config.optimiser.epochs

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from spikebridge.training.compiled import compiled
 from spikebridge.training.fused_types import (
     ARCTAN,
     BIAS,
@@ -30,7 +31,7 @@ from spikebridge.training.fused_types import (
 )
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def backward(
     first: int, last: int, kind: Kind, constants: Constants, traces: Traces, surrogate: int, width: Any, grad: Gradients
 ) -> None:
@@ -87,35 +88,35 @@ def backward(
         grad.jump[:] += jump_sum
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def add(total: Floats, x: Floats) -> None:
     """In place: total + x."""
     for n in range(total.size):
         total[n] += x[n]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def subtract(total: Floats, x: Floats) -> None:
     """In place: total - x."""
     for n in range(total.size):
         total[n] -= x[n]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def add_product(total: Floats, x: Floats, y: Floats) -> None:
     """In place: total + x y."""
     for n in range(total.size):
         total[n] += x[n] * y[n]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def product(result: Floats, x: Floats, y: Floats) -> None:
     """In place: x y."""
     for n in range(result.size):
         result[n] = x[n] * y[n]
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@njit(nogil=True, fastmath={"reassoc", "contract"})
 def weighted_sum(weights: Floats, row: int, values: Floats) -> Any:
     """Sum of products with a row; the compiler may reorder it, which a gradient allows and vector instructions need."""
     total = weights[row, 0] * values[0]
@@ -124,7 +125,7 @@ def weighted_sum(weights: Floats, row: int, values: Floats) -> Any:
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def slopes(name: int, width: Any, potential: Floats, theta: Floats, free: Floats, slope: Floats) -> None:
     """`spikebridge.training.surrogate.DERIVATIVES` of all neurons of a step, 0 where they are refractory."""
     number = slope.dtype.type
@@ -145,7 +146,7 @@ def slopes(name: int, width: Any, potential: Floats, theta: Floats, free: Floats
         slope[n] = value * free[n]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def reset_adjoint(
     kind: Kind, constants: Constants, traces: Traces, b: int, now: int, held: Floats, g: Adjoint, due: Floats
 ) -> None:
@@ -166,7 +167,7 @@ def reset_adjoint(
             due[n] = g.u[n] * arrives
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def recurrent_adjoint(
     constants: Constants, now: int, spikes: Floats, slope: Floats, due: Floats, into: Floats, recurrent: Floats
 ) -> None:
@@ -182,7 +183,7 @@ def recurrent_adjoint(
                 add(sums[n], arrived)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def state_before(kind: Kind, constants: Constants, traces: Traces, b: int, now: int, u: Floats) -> None:
     """The potential at the end of step `now`, from that after its propagation."""
     one = u.dtype.type(1)
@@ -200,13 +201,13 @@ def state_before(kind: Kind, constants: Constants, traces: Traces, b: int, now: 
         u[n] = after if spikes[n] != 0 else u[n]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def entries(rows: Floats) -> Entries:
     """Views of the rows of an array of propagator entries."""
     return Entries(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7], rows[8], rows[9], rows[10])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def propagate_adjoint(
     kind: Kind,
     step: Entries,

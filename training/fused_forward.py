@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from spikebridge.training.compiled import compiled
 from spikebridge.training.fused_types import (
     DELTA,
     EXPONENTIAL,
@@ -35,7 +35,7 @@ from spikebridge.training.fused_types import (
 NEVER = -(1 << 30)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def forward(first: int, last: int, kind: Kind, constants: Constants, traces: Traces) -> None:
     """Run samples `first .. last - 1`; `traces.due` holds the external arrivals and is completed."""
     steps, size = traces.due.shape[1], traces.due.shape[2]
@@ -65,7 +65,7 @@ def forward(first: int, last: int, kind: Kind, constants: Constants, traces: Tra
                     traces.current[b, now, n] = state.current[n]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def propagate(kind: Kind, step: Floats, bias: Floats, u: Floats, w: Floats, current: Floats, free: Floats) -> None:
     """One exact step of one sample."""
     for n in range(u.size):
@@ -88,7 +88,7 @@ def propagate(kind: Kind, step: Floats, bias: Floats, u: Floats, w: Floats, curr
         u[n] = new_u if free[n] != 0 else u[n]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def fire(
     constants: Constants, now: int, state: State, last_spike: npt.NDArray[np.int64], spikes: Floats, due: Floats
 ) -> None:
@@ -107,7 +107,7 @@ def fire(
                         into[m] += weights[m]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def deliver(kind: Kind, now: int, due: Floats, state: State, last_spike: npt.NDArray[np.int64]) -> None:
     """Arrivals of a step, `due[now]`, touch the state."""
     u, current, arrivals = state.u, state.current, due[now]
@@ -129,7 +129,7 @@ def deliver(kind: Kind, now: int, due: Floats, state: State, last_spike: npt.NDA
             current[n] = current[n] + arrivals[n] - ended[n]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def reset(kind: Kind, constants: Constants, state: State, spikes: Floats) -> None:
     """What a spike does to its own neuron."""
     u, w = state.u, state.w

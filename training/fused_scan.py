@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from spikebridge.bridge.spec import Reset, SynapseKind
 from spikebridge.training import fused_types
@@ -87,6 +88,7 @@ class _Scan(torch.autograd.Function):
         return spikes, potentials
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         kept: tuple[Tensor, ...] = ctx.saved_tensors
         kind, constants, traces = _views(ctx.neuron, ctx.lags, kept)

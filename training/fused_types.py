@@ -1,4 +1,7 @@
-"""What the compiled loops of `fused_scan` work on: tuples of arrays, which the compiler knows."""
+"""What the compiled loops of `fused_scan` work on: tuples of arrays, which the compiler knows.
+
+The numbers below are compiled into other files, whose cached code does not notice a change here: see `compiled`.
+"""
 
 from __future__ import annotations
 

@@ -49,4 +49,6 @@ def write_metrics(history: list[EpochMetrics], folder: Path, best_epoch: int) ->
     with atomic_path(folder / "metrics.csv") as temporary:
         temporary.write_text(table.getvalue())
     with atomic_path(folder / "metrics.json") as temporary:
-        temporary.write_text(json.dumps({"best_epoch": best_epoch, "epochs": rows}, indent=2) + "\n")
+        temporary.write_text(
+            json.dumps({"best_epoch": best_epoch if best_epoch >= 0 else None, "epochs": rows}, indent=2) + "\n"
+        )

@@ -123,7 +123,7 @@ class Layer(nn.Module):
         shift = None
         if self.norm is not None:
             # Counted over the reference step, so that the statistics mean the same on every grid.
-            window = round(self.reference_step_ms / step_ms)
+            window = round(self.reference_step_ms / step_ms) if self.norm.training else 1
             counted = arrivals if window == 1 else arrivals.unflatten(1, (-1, window)).sum(dim=2)
             scale, shift = self.norm(counted)
             arrivals = arrivals * scale
