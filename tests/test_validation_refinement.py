@@ -318,6 +318,38 @@ def test_realisations_are_averaged_with_their_deviation(ladder: Report) -> None:
     names = [row.name for row in rows(found)]
     assert "refinement.steps.step_1.distance.hidden1" in names
     assert not any(name.endswith("step_ms") for name in names)
+    # hidden2 is silent in both. Already a row of its own.
+    assert found["refinement"]["continuous"]["largest_rate_change"] == -1.0
+    assert not any("largest" in name for name in names)
     alone = summarise({0: report_of({"grid": RIGHT}).numbers, 1: report_of({"grid": RIGHT}).numbers})
     assert alone["refinement"]["continuous"] is None
     assert "refinement.continuous" not in [row.name for row in rows(alone)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "largest", "deviation"),
+    [
+        # +20 % of one population and -20 % of the other do not cancel: hidden1's mean of 12 % is the largest.
+        ([{"hidden1": 0.2, "hidden2": 0.0}, {"hidden1": 0.04, "hidden2": -0.2}], 0.12, np.std([0.2, 0.04], ddof=1)),
+        ([{"hidden1": 0.1, "hidden2": -0.3}, {"hidden1": 0.2, "hidden2": -0.1}], -0.2, np.std([-0.3, -0.1], ddof=1)),
+        # Where a rate is 0 in one training, its mean change is undefined.
+        ([{"hidden1": 0.1, "hidden2": None}, {"hidden1": 0.3, "hidden2": 0.9}], 0.2, np.std([0.1, 0.3], ddof=1)),
+        ([{"hidden1": None, "hidden2": None}] * 2, None, None),
+        ([{"hidden1": 0.1, "hidden2": -0.3}], -0.3, None),
+    ],
+)
+def test_the_largest_rate_change_of_all_realisations_is_that_of_one_population(
+    ladder: Report, changes: list[dict[str, float | None]], largest: float | None, deviation: float | None
+) -> None:
+    reports = {seed: json.loads(json.dumps(ladder.numbers)) for seed in range(len(changes))}
+    own = []
+    for report, change in zip(reports.values(), changes, strict=True):
+        defined = [value for value in change.values() if value is not None]
+        own.append(max(defined, key=abs, default=None))
+        report["refinement"]["continuous"] |= {"rate_change": change, "largest_rate_change": own[-1]}
+    found = summarise(reports)
+    assert found["refinement"]["continuous"]["largest_rate_change"] == pytest.approx(largest)
+    spread = found["standard_deviation"]["refinement"]["continuous"]["largest_rate_change"]
+    assert spread == pytest.approx(deviation)
+    each = [of["continuous"]["largest_rate_change"] for of in found["realisations"]["refinement"].values()]
+    assert each == own
