@@ -159,13 +159,23 @@ def discretise(spec: NetworkSpec, step_ms: float) -> GridNetwork:
     return GridNetwork(spec, step_ms, n_steps, populations, projections, tuple(notes))
 
 
+def projection_delay_steps(spec: NetworkSpec, projection: Projection, step_ms: float) -> IntArray:
+    """(E,) delays of a projection in whole steps of `step_ms`, its latency included: what every executor's queues wait.
+
+    Args:
+        spec: the network of the projection, for its training step.
+        projection: one of its projections.
+        step_ms: the grid.
+    """
+    return aligned_delay_to_steps(projection.delay_ms, projection.latency_steps, spec.training_step_ms, step_ms)
+
+
 def _grid_projection(spec: NetworkSpec, projection: Projection, step_ms: float, notes: list[str]) -> GridProjection:
-    latency = (projection.latency_steps, spec.training_step_ms, step_ms)
-    left_ms = aligned_delay_ms(projection.delay_ms, *latency)
+    left_ms = aligned_delay_ms(projection.delay_ms, projection.latency_steps, spec.training_step_ms, step_ms)
     moved = int((off_grid(left_ms, step_ms) | (left_ms < 0)).sum())
     if moved:
         notes.append(f"{moved} of {left_ms.size} delays of {projection.label} were rounded to {step_ms} ms")
-    return GridProjection(projection, aligned_delay_to_steps(projection.delay_ms, *latency))
+    return GridProjection(projection, projection_delay_steps(spec, projection, step_ms))
 
 
 def _grid_population(spec: NetworkSpec, population: Population, step_ms: float, notes: list[str]) -> GridPopulation:

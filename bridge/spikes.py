@@ -134,12 +134,23 @@ class SpikeTrains:
 
     @property
     def centre_ms(self) -> FloatArray:
-        """(E,) the middle of each spike's step in ms, (k + 1/2) h: what times on different grids are compared by.
+        """(E,) the middle of each spike's step in ms, (k + 1/2) h: `crossing_ms` of neurons with smooth potentials."""
+        return self.crossing_ms(0.5)
+
+    def crossing_ms(self, within_step: float) -> FloatArray:
+        """(E,) when each spike crossed the threshold, in ms: (k + `within_step`) h, by which grids are compared.
 
         The threshold is tested after the propagation from k h to (k + 1) h, so that a spike of step k is a crossing
-        within (k h, (k + 1) h]. Its start is early by half a step on average, and by more the coarser the grid is.
+        within (k h, (k + 1) h]: on average in the middle of it (1/2) where the potential is smooth. A jump that was
+        delivered at the end of step k - 1 crosses at k h (0), at the start of the step that finds it above. Any other
+        value is off by a part of the step, more the coarser the grid is.
+
+        Raises:
+            SpecError: `within_step` is not 0 .. 1.
         """
-        return (self.step.astype(np.float64) + 0.5) * self.step_ms
+        if not 0 <= within_step <= 1:
+            raise SpecError(f"within_step is {within_step}; a crossing lies within its step, at 0 .. 1 of it")
+        return (self.step.astype(np.float64) + within_step) * self.step_ms
 
     def select(self, samples: npt.ArrayLike) -> Self:
         """The given samples (indices or a boolean mask), in the given order."""

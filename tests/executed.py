@@ -34,10 +34,18 @@ def timed_trials(
 
 
 def execute(
-    spec: NetworkSpec, trials: Trials, executor: str = "pytorch", *, claims: NetworkSpec | None = None
+    spec: NetworkSpec,
+    trials: Trials,
+    executor: str = "pytorch",
+    *,
+    claims: NetworkSpec | None = None,
+    step_ms: float | None = None,
 ) -> Recording:
-    """What `spec` does on its training grid; `claims` is the network whose checksum the recording carries instead."""
-    grid = discretise(spec, spec.training_step_ms)
+    """What `spec` does on its training grid, or on that of `step_ms`.
+
+    `claims` is the network whose checksum the recording carries instead.
+    """
+    grid = discretise(spec, spec.training_step_ms if step_ms is None else step_ms)
     empty = np.zeros((trials.n_samples, len(trials.class_names)))
     blank = Recording(executor, network_sha256(claims or spec), grid.step_ms, grid.n_steps, trials, {}, empty, None, {})
     spikes, potentials = run_reference(grid, played_inputs(spec, blank))

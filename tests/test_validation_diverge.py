@@ -186,6 +186,30 @@ def test_a_spike_counts_as_input_once_it_can_act(step: int, n_arrived: int) -> N
         assert all((d.source, d.neuron, d.step, d.arrival_step, d.excess) == ("hidden1", 0, 3, 6, 1) for d in found)
 
 
+@pytest.mark.parametrize(("latency_steps", "arrives"), [(0.0, 33), (0.5, 38), (1.0, 42)])
+def test_off_the_training_grid_a_spike_counts_as_input_once_it_can_act(latency_steps: float, arrives: int) -> None:
+    """A spike of step 3 at 1 ms, 30 ms before its arrival on the training grid: 30 and 4.5 ms, halves up, or 9 ms."""
+    spec = with_projection(CHAIN, "hidden1->hidden2", lambda p: replace(p, latency_steps=latency_steps))
+    ours = execute(spec, timed_trials([], spec), step_ms=1.0)
+    spike = make_trains([(0, 3, 0)], samples=1, steps=200, neurons=2, step_ms=1.0)
+    differences = SourceDifferences(ours, with_spikes(ours, "hidden1", spike), [spec])
+    for step, n_arrived in ((arrives, 0), (arrives + 1, 1)):
+        found = differences.before(Place("hidden2", 0, 0, step, float(step), (1, 0), spiking=True))
+        assert [d.arrival_step for d in found] == [arrives] * n_arrived
+
+
+def test_the_shortest_delay_is_that_of_each_network_s_own_training_step() -> None:
+    """The same 30 ms, trained at 10 ms (9 ms more on a grid of 1 ms) and at 5 ms (4 ms more)."""
+    late = with_projection(CHAIN, "hidden1->hidden2", lambda p: replace(p, latency_steps=1.0))
+    soon = replace(late, training_step_ms=5.0)
+    ours = execute(late, timed_trials([], late), step_ms=1.0)
+    spike = make_trains([(0, 3, 0)], samples=1, steps=200, neurons=2, step_ms=1.0)
+    place = Place("hidden2", 0, 0, 100, 100.0, (1, 0), spiking=True)
+    for networks, arrives in (([late], 42), ([soon], 37), ([late, soon], 37), ([soon, late], 37)):
+        (found,) = SourceDifferences(ours, with_spikes(ours, "hidden1", spike), networks).before(place)
+        assert found.arrival_step == arrives
+
+
 def test_a_synapse_without_weight_carries_nothing() -> None:
     silent = with_projection(CHAIN, "hidden1->hidden2", lambda p: replace(p, weight=np.zeros(2)))
     ours = execute(silent, timed_trials([], silent))
@@ -285,6 +309,22 @@ def test_every_property_of_a_synapse_is_compared() -> None:
     (text,) = neuron_differences(CHAIN, smooth, "hidden2", 0)
     assert "delta" in text
     assert "exponential (pulse_ms None, tau_syn_ms 15.0) in B" in text
+
+
+def test_what_delays_become_on_other_grids_is_compared() -> None:
+    aligned = with_projection(CHAIN, "hidden1->hidden2", lambda p: replace(p, latency_steps=0.5))
+    late = with_projection(CHAIN, "hidden1->hidden2", lambda p: replace(p, latency_steps=1.0))
+    assert neuron_differences(aligned, late, "hidden2", 0) == (
+        "latency_steps of synapses from hidden1 is 0.5 in A, 1.0 in B",
+    )
+    assert neuron_differences(aligned, late, "hidden1", 0) == ()
+    twice = replace(aligned, projections=(*aligned.projections, late.onto("hidden2")[0]))
+    swapped = replace(late, projections=(*late.projections, aligned.onto("hidden2")[0]))
+    assert neuron_differences(twice, swapped, "hidden2", 0) == (
+        "latency_steps of synapses from hidden1 is 0.5 and 1.0 in A, 1.0 and 0.5 in B",
+    )
+    finer = replace(aligned, training_step_ms=5.0)
+    assert neuron_differences(aligned, finer, "hidden2", 0) == ("training_step_ms is 10.0 in A, 5.0 in B",)
 
 
 def test_only_metadata_is_no_difference_of_a_neuron() -> None:

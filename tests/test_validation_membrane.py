@@ -14,7 +14,7 @@ from spikebridge.bridge.discretise import discretise
 from spikebridge.bridge.errors import SpecError
 from spikebridge.bridge.recording import Recording
 from spikebridge.bridge.reference import run_reference
-from spikebridge.bridge.spec import NetworkSpec
+from spikebridge.bridge.spec import NetworkSpec, Reset
 from spikebridge.validation.closeup import Side, look_closely
 from spikebridge.validation.diverge import Place, find_divergence
 from spikebridge.validation.divergence_text import describe_closeup
@@ -87,6 +87,23 @@ def test_arrivals_come_after_their_delay_with_their_weight() -> None:
     assert seen[3] == ("hidden", 1, 6, 0.125)
     only = arrivals_at(spec, sources, place, 5, 5)
     assert (only.source, only.step.tolist()) == (("input",), [5])
+
+
+@pytest.mark.parametrize("latency_steps", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("step_ms", [10.0, 5.0, 1.0])
+def test_arrivals_are_those_of_the_executor_on_every_grid(latency_steps: float, step_ms: float) -> None:
+    """Jumps onto a neuron that hardly leaks: each is seen in the potential of the step after its arrival."""
+    drive = replace(edges("input", "hidden", [(0, 0, 2.0, 0)]), latency_steps=0.5)
+    onto = replace(edges("hidden", "readout", [(0, 0, 0.5, 3)]), latency_steps=latency_steps)
+    readout = neurons("readout", tau_ms=1e9, spiking=False)
+    spec = network([neurons(reset=Reset.TO_VALUE), readout], [drive, onto], n_steps=12)
+    recording = execute(spec, timed_trials([(0, 1, 0), (0, 4, 0)], spec), step_ms=step_ms)
+    assert recording.readout is not None
+    jumped = np.flatnonzero(np.diff(recording.readout[0, :, 0]) > 0.25)
+    sources = {**played_inputs(spec, recording), **recording.spikes}
+    found = arrivals_at(spec, sources, place_at(spec, "readout", 0, 0, 6), 0, recording.n_steps)
+    assert found.step.tolist() == jumped.tolist()
+    assert jumped.size == 2
 
 
 def test_a_population_without_synapses_receives_nothing() -> None:

@@ -100,7 +100,7 @@ def test_the_finest_step_of_at_most_a_tenth_of_a_millisecond_is_continuous() -> 
 
 
 def test_the_same_spikes_on_the_same_grid_change_nothing() -> None:
-    (grid,) = measure_refinement(REFERENCE, {"grid": SAME}).steps
+    (grid,) = measure_refinement(NETWORK, REFERENCE, {"grid": SAME}).steps
     assert grid.accuracy is not None
     assert grid.decisions_changed is not None
     assert grid.decisions_changed.value == 0.0
@@ -121,9 +121,10 @@ def test_a_known_shift_has_a_known_distance_and_binning_explains_its_part() -> N
     fine = make_trains([(0, 2, 0), (1, 72, 0)], samples=2, steps=500, neurons=1, step_ms=1.0)
     reference = make_recording(trials, {"hidden1": coarse}, steps=50)
     finer = make_recording(trials, {"hidden1": fine}, steps=500, step_ms=1.0)
+    network = make_network(reference)
     for refinement in (
-        measure_refinement(reference, {"step_1": finer}),
-        measure_refinement(finer, {"step_10": reference}),  # trained fine, simulated on a coarser step
+        measure_refinement(network, reference, {"step_1": finer}),
+        measure_refinement(network, finer, {"step_10": reference}),  # trained fine, simulated on a coarser step
     ):
         change = refinement.steps[0].populations["hidden1"]
         assert change.distance == pytest.approx(np.sqrt(1 - np.exp(-0.25)))
@@ -145,7 +146,7 @@ def test_a_coarser_grid_holds_each_spike_in_the_step_of_its_centre() -> None:
 def test_steps_are_ordered_from_coarse_to_fine_and_rung_five_is_none_of_them() -> None:
     fine, one, other = (at_step(REFERENCE, step_ms) for step_ms in (0.1, 1.0, 25.0))
     refinement = measure_refinement(
-        REFERENCE, {"continuous": fine, "step_1": one, "physical": fine, "grid": SAME, "step_25": other}
+        NETWORK, REFERENCE, {"continuous": fine, "step_1": one, "physical": fine, "grid": SAME, "step_25": other}
     )
     assert [step.label for step in refinement.steps] == ["step_25", "grid", "step_1", "continuous"]
     assert [step.label for step in refinement.other_steps] == ["step_25", "step_1", "continuous"]
@@ -227,14 +228,14 @@ def test_the_page_has_the_chapter_with_a_row_per_step_and_one_picture(ladder: Re
 
 
 def test_without_another_step_there_is_no_chapter() -> None:
-    refinement = measure_refinement(REFERENCE, {"grid": SAME})
+    refinement = measure_refinement(NETWORK, REFERENCE, {"grid": SAME})
     assert refinement_section(refinement) is None
     assert "What changes with the time step?" not in render_html(report_of({"grid": RIGHT}))
 
 
 def test_the_picture_shows_every_step_with_its_interval_and_the_training() -> None:
     simulations = {"grid": SAME, "step_1": at_step(REFERENCE, 1.0, wrong=3), "continuous": at_step(REFERENCE, 0.1)}
-    refinement = measure_refinement(TRAINED, simulations)
+    refinement = measure_refinement(NETWORK, TRAINED, simulations)
     figure = draw_refinement(refinement)
     accuracy, changed, rates, distances = figure.axes
     (drawn,) = accuracy.containers
@@ -263,7 +264,7 @@ def test_the_picture_shows_every_step_with_its_interval_and_the_training() -> No
 
 def test_a_network_without_hidden_populations_can_be_refined() -> None:
     recording = random_recording(sizes=(), samples=3)
-    refinement = measure_refinement(recording, {"step_1": at_step(recording, 1.0)})
+    refinement = measure_refinement(make_network(recording), recording, {"step_1": at_step(recording, 1.0)})
     assert refinement.steps[0].largest_rate_change is None
     assert refinement_section(refinement) is not None
 
@@ -317,6 +318,38 @@ def test_realisations_are_averaged_with_their_deviation(ladder: Report) -> None:
     names = [row.name for row in rows(found)]
     assert "refinement.steps.step_1.distance.hidden1" in names
     assert not any(name.endswith("step_ms") for name in names)
+    # hidden2 is silent in both. Already a row of its own.
+    assert found["refinement"]["continuous"]["largest_rate_change"] == -1.0
+    assert not any("largest" in name for name in names)
     alone = summarise({0: report_of({"grid": RIGHT}).numbers, 1: report_of({"grid": RIGHT}).numbers})
     assert alone["refinement"]["continuous"] is None
     assert "refinement.continuous" not in [row.name for row in rows(alone)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "largest", "deviation"),
+    [
+        # +20 % of one population and -20 % of the other do not cancel: hidden1's mean of 12 % is the largest.
+        ([{"hidden1": 0.2, "hidden2": 0.0}, {"hidden1": 0.04, "hidden2": -0.2}], 0.12, np.std([0.2, 0.04], ddof=1)),
+        ([{"hidden1": 0.1, "hidden2": -0.3}, {"hidden1": 0.2, "hidden2": -0.1}], -0.2, np.std([-0.3, -0.1], ddof=1)),
+        # Where a rate is 0 in one training, its mean change is undefined.
+        ([{"hidden1": 0.1, "hidden2": None}, {"hidden1": 0.3, "hidden2": 0.9}], 0.2, np.std([0.1, 0.3], ddof=1)),
+        ([{"hidden1": None, "hidden2": None}] * 2, None, None),
+        ([{"hidden1": 0.1, "hidden2": -0.3}], -0.3, None),
+    ],
+)
+def test_the_largest_rate_change_of_all_realisations_is_that_of_one_population(
+    ladder: Report, changes: list[dict[str, float | None]], largest: float | None, deviation: float | None
+) -> None:
+    reports = {seed: json.loads(json.dumps(ladder.numbers)) for seed in range(len(changes))}
+    own = []
+    for report, change in zip(reports.values(), changes, strict=True):
+        defined = [value for value in change.values() if value is not None]
+        own.append(max(defined, key=abs, default=None))
+        report["refinement"]["continuous"] |= {"rate_change": change, "largest_rate_change": own[-1]}
+    found = summarise(reports)
+    assert found["refinement"]["continuous"]["largest_rate_change"] == pytest.approx(largest)
+    spread = found["standard_deviation"]["refinement"]["continuous"]["largest_rate_change"]
+    assert spread == pytest.approx(deviation)
+    each = [of["continuous"]["largest_rate_change"] for of in found["realisations"]["refinement"].values()]
+    assert each == own

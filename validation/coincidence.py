@@ -14,17 +14,25 @@ WINDOW_MS = 5.0
 TOLERANCE_MS = 1e-6
 
 
-def coincident_share(reference: SpikeTrains, other: SpikeTrains, window_ms: float = WINDOW_MS) -> float | None:
+def coincident_share(
+    reference: SpikeTrains, other: SpikeTrains, window_ms: float = WINDOW_MS, *, within_step: float = 0.5
+) -> float | None:
     """Share of the reference's spikes with a spike of the same neuron and sample within +-`window_ms` in the other.
 
-    A definition of this project. Times are the centres of steps; several spikes may share one counterpart, and spikes
-    that only the other fired do not count.
+    A definition of this project. Several spikes may share one counterpart, and spikes that only the other fired do not
+    count.
+
+    Args:
+        reference: one executor's spikes.
+        other: the other's, of the same samples and neurons, on any grid.
+        window_ms: the largest difference of coincident times.
+        within_step: where in its step a spike is, 0 .. 1 (`SpikeTrains.crossing_ms`).
 
     Returns:
         0 .. 1, or None if the reference has no spikes.
 
     Raises:
-        SpecError: numbers of samples or neurons differ, or the window is negative.
+        SpecError: numbers of samples or neurons differ, the window is negative, or `within_step` not 0 .. 1.
     """
     require_same_trains(reference, other)
     if not (np.isfinite(window_ms) and window_ms >= 0):
@@ -35,7 +43,7 @@ def coincident_share(reference: SpikeTrains, other: SpikeTrains, window_ms: floa
         return 0.0
     # All trains one after another on one axis of time, too far apart to reach into each other.
     duration_ms = 1000.0 * max(reference.duration_s, other.duration_s) + 2.0 * window_ms + 1.0
-    ours, theirs = (train_of_spike(t) * duration_ms + t.centre_ms for t in (reference, other))
+    ours, theirs = (train_of_spike(t) * duration_ms + t.crossing_ms(within_step) for t in (reference, other))
     theirs = np.sort(theirs)
     after = np.searchsorted(theirs, ours)
     gap_before = ours - theirs[np.maximum(after - 1, 0)]

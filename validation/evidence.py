@@ -119,7 +119,7 @@ def collect_evidence(
         parity=parity,
         accuracy={e.label: accuracy(e.recording) for e in executors},
         decisions_changed={s.label: changed_decisions(reference, s.recording) for s in labelled},
-        refinement=measure_refinement(reference, simulations),
+        refinement=measure_refinement(network, reference, simulations),
         statistics=statistics,
         observations={e.label: _observe(e.recording, statistics) for e in executors},
     )

@@ -30,7 +30,19 @@ def neuron_differences(a: NetworkSpec, b: NetworkSpec, population: str, neuron: 
         if kinds[0][source] != kinds[1][source]:
             texts = [f"{kind} (pulse_ms {pulse}, tau_syn_ms {tau})" for kind, pulse, tau in (k[source] for k in kinds)]
             found.append(f"synapses from {source} are {texts[0]} in A, {texts[1]} in B")
-    return (*found, *_synapses(a, b, population, neuron))
+    return (*found, *_latencies(a, b, population), *_synapses(a, b, population, neuron))
+
+
+def _latencies(a: NetworkSpec, b: NetworkSpec, population: str) -> Iterator[str]:
+    """What turns equal delays in ms into other delays in steps, off the training grid."""
+    if a.training_step_ms != b.training_step_ms:
+        yield f"training_step_ms is {a.training_step_ms} in A, {b.training_step_ms} in B"
+    for source in sorted({p.source for spec in (a, b) for p in spec.onto(population)}):
+        # Several projections may share source and target.
+        ours, theirs = ([str(p.latency_steps) for p in spec.onto(population) if p.source == source] for spec in (a, b))
+        if ours and theirs and ours != theirs:
+            said = [" and ".join(latencies) for latencies in (ours, theirs)]
+            yield f"latency_steps of synapses from {source} is {said[0]} in A, {said[1]} in B"
 
 
 def _value(population: Population, name: str, neuron: int) -> str | float:

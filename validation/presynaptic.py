@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikebridge.bridge.arrays import FloatArray, IntArray
+from spikebridge.bridge.discretise import projection_delay_steps
 from spikebridge.bridge.errors import SpecError
 from spikebridge.bridge.recording import Recording
 from spikebridge.bridge.spec import NetworkSpec
 from spikebridge.bridge.spikes import SpikeTrains, bin_events
-from spikebridge.bridge.timing import delay_to_steps
 from spikebridge.validation.diverge import Place
 from spikebridge.validation.parity import SpikeDifferences, spike_differences
 
@@ -29,7 +29,7 @@ class Arrivals:
 
     Attributes:
         source: (E,) name of the input or population of each.
-        neuron, step: (E,) which of its neurons, and the step of arrival: emission plus delay.
+        neuron, step: (E,) which of its neurons, and the step of arrival: emission plus delay on the recording's grid.
         weight: (E,) of the synapse.
     """
 
@@ -89,7 +89,7 @@ def arrivals_at(
     for projection in sorted(spec.onto(place.population), key=lambda p: list(spec.sizes).index(p.source)):
         onto = (projection.target_index == place.neuron) & (projection.weight != 0)
         trains = sources[projection.source].select([place.sample])
-        delay = delay_to_steps(projection.delay_ms[onto], trains.step_ms)
+        delay = projection_delay_steps(spec, projection, trains.step_ms)[onto]
         # Every synapse with every spike of its source: (synapses, spikes), kept where the spike is of that source.
         synapse, spike = np.nonzero(projection.source_index[onto][:, None] == trains.neuron[None, :])
         step = trains.step[spike] + delay[synapse]
@@ -110,8 +110,12 @@ class SourceDifferences:
 
     def __init__(self, a: Recording, b: Recording, networks: Sequence[NetworkSpec]) -> None:
         """`a` and `b` hold the spikes that drove each executor; `networks` are those whose synapses count."""
-        self._networks = networks
-        self._step_ms = a.step_ms
+        # Each with the delays of its own network, rounded once: places are many.
+        self._projections = [
+            (projection, projection_delay_steps(network, projection, a.step_ms))
+            for network in networks
+            for projection in network.projections
+        ]
         self._sizes = {name: trains.n_neurons for name, trains in a.spikes.items()}
         self._by_sample = {
             name: _sorted(spike_differences(trains, b.spikes[name])) for name, trains in a.spikes.items()
@@ -136,12 +140,10 @@ class SourceDifferences:
     def _shortest_delay(self, source: str, place: Place) -> IntArray:
         """(neurons of the source,) in steps over all synapses onto the neuron and all networks; NEVER without one."""
         shortest = np.full(self._sizes[source], NEVER)
-        for network in self._networks:
-            for projection in network.onto(place.population):
-                if projection.source == source:
-                    onto = (projection.target_index == place.neuron) & (projection.weight != 0)
-                    delay = delay_to_steps(projection.delay_ms[onto], self._step_ms)
-                    np.minimum.at(shortest, projection.source_index[onto], delay)
+        for projection, delay in self._projections:
+            if (projection.source, projection.target) == (source, place.population):
+                onto = (projection.target_index == place.neuron) & (projection.weight != 0)
+                np.minimum.at(shortest, projection.source_index[onto], delay[onto])
         return shortest
 
 

@@ -9,10 +9,12 @@ from types import MappingProxyType
 import numpy as np
 
 from spikebridge.bridge.recording import Recording
+from spikebridge.bridge.spec import NetworkSpec
 from spikebridge.bridge.spikes import SpikeTrains
 from spikebridge.bridge.timing import timestep, whole_steps
 from spikebridge.validation.accuracy import Proportion, accuracy, changed_decisions
 from spikebridge.validation.coincidence import coincident_share
+from spikebridge.validation.crossing import crossing_within_step
 from spikebridge.validation.labelled import CONTINUOUS, PHYSICAL, TRAINING
 from spikebridge.validation.spike_distance import van_rossum
 from spikebridge.validation.statistics import rates_hz
@@ -111,55 +113,67 @@ class Refinement:
         return 100.0 * (self.training.accuracy.value - step.accuracy.value)
 
 
-def measure_refinement(reference: Recording, simulations: Mapping[str, Recording]) -> Refinement:
+def measure_refinement(network: NetworkSpec, reference: Recording, simulations: Mapping[str, Recording]) -> Refinement:
     """Measure every simulation against the training's reference; the recordings must belong together.
 
     Args:
+        network: what was recorded; says where in its step each population crosses its threshold.
         reference: what the training did.
         simulations: by label. Rung 5, the same network in other units, is no further step and is left out.
     """
-    steps = [_measure(label, reference, found) for label, found in simulations.items() if label != PHYSICAL]
+    within_step = {name: crossing_within_step(network, name) for name in reference.spikes}
+    steps = [
+        _measure(label, reference, found, within_step) for label, found in simulations.items() if label != PHYSICAL
+    ]
     return Refinement(
-        training=_measure(TRAINING, reference, reference),
+        training=_measure(TRAINING, reference, reference, within_step),
         steps=tuple(sorted(steps, key=lambda step: -step.step_ms)),
         unrelated=MappingProxyType({name: _unrelated(t) for name, t in reference.spikes.items() if t.n_samples > 1}),
     )
 
 
-def on_grid(trains: SpikeTrains, step_ms: float) -> SpikeTrains:
-    """The same spikes on a coarser grid: each in the step that holds the centre of its own.
+def on_grid(trains: SpikeTrains, step_ms: float, *, within_step: float = 0.5) -> SpikeTrains:
+    """The same spikes on a coarser grid: each in the step whose `within_step` is nearest to that of its own.
+
+    For centres (1/2) that is the step that holds the centre of its own, for starts (0) the nearest start, halves up.
 
     Raises:
-        SpecError: the sample is no whole number of steps.
+        SpecError: the sample is no whole number of steps, or `within_step` is not 0 .. 1.
     """
     n_steps = whole_steps("sample", trains.n_steps * trains.step_ms, step_ms)
-    step = timestep(trains.centre_ms, step_ms).astype(np.int32)
+    nearest = timestep(trains.crossing_ms(within_step) + (0.5 - within_step) * step_ms, step_ms)
+    # The nearest one may lie just outside of the sample.
+    step = np.clip(nearest, 0, n_steps - 1).astype(np.int32)
     return SpikeTrains(step, trains.neuron, trains.offsets, n_steps, trains.n_neurons, step_ms)
 
 
-def _measure(label: str, reference: Recording, found: Recording) -> StepResult:
-    populations = {name: _population(ours, found.spikes[name]) for name, ours in reference.spikes.items()}
+def _measure(label: str, reference: Recording, found: Recording, within_step: Mapping[str, float]) -> StepResult:
+    populations = {
+        name: _population(ours, found.spikes[name], within_step[name]) for name, ours in reference.spikes.items()
+    }
     changed = changed_decisions(reference, found)
     return StepResult(label, found.step_ms, accuracy(found).all, changed, MappingProxyType(populations))
 
 
-def _population(reference: SpikeTrains, found: SpikeTrains) -> PopulationChange:
+def _population(reference: SpikeTrains, found: SpikeTrains, within_step: float) -> PopulationChange:
     before, rate_hz = rates_hz(reference).mean, rates_hz(found).mean
     fine, coarse = (found, reference) if found.step_ms <= reference.step_ms else (reference, found)
     binning = 0.0
     if fine.step_ms < coarse.step_ms:
-        binning = van_rossum(on_grid(fine, coarse.step_ms), fine).normalised
+        binned = on_grid(fine, coarse.step_ms, within_step=within_step)
+        binning = van_rossum(binned, fine, within_step=within_step).normalised
     return PopulationChange(
         rate_hz=rate_hz,
         rate_ratio=rate_hz / before if before and rate_hz is not None else None,
-        distance=van_rossum(reference, found).normalised,
+        distance=van_rossum(reference, found, within_step=within_step).normalised,
         distance_of_binning=binning,
-        coincidence=coincident_share(reference, found),
+        coincidence=coincident_share(reference, found, within_step=within_step),
     )
 
 
 def _unrelated(reference: SpikeTrains) -> Unrelated:
-    # Half the set further on, because neighbours in a file are often of one class.
+    # Half the set further on, because neighbours in a file are often of one class. Both are on one grid, where it does
+    # not matter in which part of a step spikes are.
     samples = np.roll(np.arange(reference.n_samples), reference.n_samples // 2)
     other = reference.select(samples)
     return Unrelated(van_rossum(reference, other).normalised, coincident_share(reference, other))

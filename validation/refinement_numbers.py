@@ -35,8 +35,9 @@ DEFINITIONS = {
         f"Distance of van Rossum 2001 with a time constant of {TIME_CONSTANT_MS:g} ms between the spikes in training "
         "and at this step. Squared distances of all trains (a train is one neuron in one sample) are added up and "
         "divided by what they would be if no spike had a counterpart, then the root is taken: 0 is the same, 1 has "
-        "nothing in common. Per train equal to Elephant's van_rossum_distance. A spike's time is the centre of its "
-        "step."
+        "nothing in common. Per train equal to Elephant's van_rossum_distance. A spike of step k is at "
+        "(k + 1 - L) h, with the step h and the latency L of the projections from its population: at the centre of its "
+        "step (L = 1/2, also where a network has no latency), or at its start where jumps drive it (L = 1)."
     ),
     "distance_of_binning": (
         "What of the distance the grids alone explain: the spikes of the finer of the two recordings against the same "

@@ -45,28 +45,34 @@ class VanRossum:
         return min(1.0, float(np.sqrt(self.apart.sum() / largest))) if largest else 0.0
 
 
-def van_rossum(reference: SpikeTrains, other: SpikeTrains, time_constant_ms: float = TIME_CONSTANT_MS) -> VanRossum:
+def van_rossum(
+    reference: SpikeTrains,
+    other: SpikeTrains,
+    time_constant_ms: float = TIME_CONSTANT_MS,
+    *,
+    within_step: float = 0.5,
+) -> VanRossum:
     """Distance of van Rossum 2001 (Neural Comput. 13:751) of every train of two populations.
 
     Each train is convolved with exp(-t / tau), t >= 0; the squared distance is 2 / tau times the integral of the
     squared difference, which is sum_ij s_i s_j exp(-|t_i - t_j| / tau) over the spikes of both, s being +1 in one
-    train and -1 in the other. Two single spikes d apart: 2 (1 - exp(-d / tau)). Spikes are at the centres of their
-    steps.
+    train and -1 in the other. Two single spikes d apart: 2 (1 - exp(-d / tau)).
 
     Args:
         reference: one executor's spikes.
         other: the other's, of the same samples and neurons, on any grid.
         time_constant_ms: tau.
+        within_step: where in its step a spike is, 0 .. 1 (`SpikeTrains.crossing_ms`).
 
     Raises:
-        SpecError: numbers of samples or neurons differ, or the time constant is not above 0.
+        SpecError: numbers of samples or neurons differ, the time constant is not above 0, or `within_step` not 0 .. 1.
     """
     require_same_trains(reference, other)
     if not (np.isfinite(time_constant_ms) and time_constant_ms > 0):
         raise SpecError(f"the time constant of a van Rossum distance is {time_constant_ms} ms; it must be above 0")
     n_trains = reference.n_samples * reference.n_neurons
     train = np.concatenate([train_of_spike(trains) for trains in (reference, other)])
-    time_ms = np.concatenate([trains.centre_ms for trains in (reference, other)])
+    time_ms = np.concatenate([trains.crossing_ms(within_step) for trains in (reference, other)])
     # One column per sum: the difference, the reference alone, the other alone.
     signs = np.repeat([[1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]], [reference.n_spikes, other.n_spikes], axis=0)
     order = np.lexsort((time_ms, train))

@@ -3,7 +3,9 @@
 `report.json` then has, besides the mean at the usual key: `standard_deviation` with the same keys (sample standard
 deviation, n - 1; null for fewer than two values), and `realisations` with every realisation's own value. Parity is
 added up, not averaged: one mismatch in one realisation shows. Averaged are `accuracy`, `rate_hz`, `statistics` (values
-alone) and `refinement` (all but its definitions).
+alone) and `refinement` (all but its definitions). `refinement.continuous.largest_rate_change` may belong to another
+population in each realisation, so that its mean would say nothing: it is that of the population whose mean
+`rate_change` is largest in size, with that one's deviation; below `realisations` it is each one's own.
 """
 
 from __future__ import annotations
@@ -64,6 +66,7 @@ def summarise(reports: Mapping[int, Json]) -> Json:
     for key in AVERAGED:
         result[key] = _combine([report[key] for report in every], _mean)
     result["standard_deviation"] = {key: _combine([report[key] for report in every], _deviation) for key in AVERAGED}
+    _choose_largest_rate_change(result)
     result["realisations"] = {
         key: {str(seed): report[key] for seed, report in reports.items()} for key in (*AVERAGED, "verdict")
     }
@@ -75,13 +78,20 @@ def summarise(reports: Mapping[int, Json]) -> Json:
 
 
 def rows(numbers: Json) -> list[Row]:
-    """Every averaged number as a row, in the order of the file, but for what was not run and the steps themselves."""
+    """Every averaged number as a row, in the order of the file, but for what was not run and the steps themselves.
+
+    Nor is the largest change of a rate one: no mean of the values beside it, it is the row of its population already.
+    """
     found: list[Row] = []
 
     def walk(name: str, value: Any, deviation: Any, values: list[Any]) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
-                if key == "step_ms" or (name, key, inner) == ("refinement", "continuous", None):
+                if key in ("step_ms", "largest_rate_change") or (name, key, inner) == (
+                    "refinement",
+                    "continuous",
+                    None,
+                ):
                     continue
                 walk(f"{name}.{key}", inner, deviation[key], [each[key] for each in values])
         else:
@@ -104,6 +114,18 @@ def _numbers_alone(report: Json) -> Json:
     """The keys of a report that hold more than numbers, reduced to them."""
     refinement = {key: value for key, value in report["refinement"].items() if key != "definitions"}
     return {"statistics": _values(report["statistics"]), "refinement": refinement}
+
+
+def _choose_largest_rate_change(result: Json) -> None:
+    """Put the mean rate change that is largest in size, and its deviation, where those of all realisations' own are."""
+    means = result["refinement"]["continuous"]
+    if means is None:
+        return
+    deviations = result["standard_deviation"]["refinement"]["continuous"]
+    defined = {name: change for name, change in means["rate_change"].items() if change is not None}
+    largest = max(defined, key=lambda name: abs(defined[name]), default=None)
+    means["largest_rate_change"] = None if largest is None else defined[largest]
+    deviations["largest_rate_change"] = None if largest is None else deviations["rate_change"][largest]
 
 
 def _values(statistics: Json) -> Json:
