@@ -29,6 +29,13 @@ SMALL = TrainingConfig(
     optimiser=OptimiserConfig(epochs=3, batch_size=16, weight_rate=1e-2),
 )
 
+COARSE_DEMO = [
+    "--set=schedule.phases=[]",
+    "--set=data.step_ms=10.0",
+    "--set=stages.continuous=false",
+]
+"""The built-in demo on one step of 10 ms, as it is quickest."""
+
 
 def changed(config: TrainingConfig = SMALL, **tables: dict[str, Any]) -> TrainingConfig:
     """The configuration with some keys of some tables replaced."""

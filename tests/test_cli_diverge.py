@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from executed import delayed
+from small_training import COARSE_DEMO
 
 from spikebridge.bridge.network_file import load_network, save_network
 from spikebridge.bridge.recording_file import load_recording, save_recording
@@ -18,6 +19,7 @@ from spikebridge.cli.main import build_parser, main
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = [
+    *COARSE_DEMO,
     "--quiet",
     "--set=threads=1",
     "--set=network.hidden=[20, 16]",

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_training import COARSE_DEMO
 
 from spikebridge.bridge.recording_file import load_recording
 from spikebridge.cli.main import main
 
 SMALL = [
+    *COARSE_DEMO,
     "--quiet",
     "--set=threads=1",
     "--set=network.hidden=[12, 10]",

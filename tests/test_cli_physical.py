@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_training import COARSE_DEMO
 
 from spikebridge.bridge.recording_file import load_recording, save_recording
 from spikebridge.bridge.spikes import SpikeTrains
@@ -16,6 +17,7 @@ from spikebridge.cli.main import main
 from spikebridge.validation.summary import summarise
 
 SMALL = [
+    *COARSE_DEMO,
     "--quiet",
     "--set=threads=1",
     "--set=network.hidden=[12]",

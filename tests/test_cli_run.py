@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from data_files import write_shd
+from small_training import COARSE_DEMO
 
 from spikebridge.bridge.network_file import load_network, save_network
 from spikebridge.bridge.recording_file import load_recording
 from spikebridge.cli.main import main
 
 SMALL = [
+    *COARSE_DEMO,
     "--quiet",
     "--set=threads=1",
     "--set=network.hidden=[20, 16]",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from small_training import SMALL, changed
+from small_training import COARSE_DEMO, SMALL, changed
 
 from spikebridge.bridge.discretise import discretise
 from spikebridge.bridge.errors import ConfigError, DataError, SpecError
@@ -199,9 +199,7 @@ def test_fine_tuning_from_the_command_line(tmp_path: Path) -> None:
         "--set=network.hidden=[12]",
         "--set=network.max_delay_ms=50.0",
         "--set=optimiser.epochs=1",
-        "--set=schedule.phases=[]",
-        "--set=data.step_ms=10.0",
-        "--set=stages.continuous=false",
+        *COARSE_DEMO,
         "--quiet",
     ]
     coarse, fine = str(tmp_path / "coarse"), tmp_path / "fine"
