@@ -13,9 +13,11 @@ of the epochs at 10 ms, 20 % at 5 or 2.5 ms, and 20 % at 2.5 or 1 ms. Two more r
 """
 
 import argparse
+import hashlib
 import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from itertools import product, repeat
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -23,6 +25,7 @@ import numpy as np
 import torch
 from common import append_results
 
+from spikebridge.bridge.provenance import source_sha256
 from spikebridge.bridge.spec import NetworkSpec
 from spikebridge.bridge.storage import atomic_path
 from spikebridge.cli.config import load_config
@@ -64,15 +67,16 @@ class Job:
 
 
 def jobs(seeds: int) -> list[Job]:
-    """All trainings, seed by seed. On a grid of 10 ms a shorter refractory period changes delta synapses only."""
+    """All trainings, the longest refractory period first, since that is what a grid of 10 ms has by itself.
+
+    On that grid a shorter one changes delta synapses only, so the others are trained once.
+    """
     found = []
-    for seed in range(seeds):
-        for synapse in SYNAPSES:
-            for strategy in PHASES:
-                if strategy == "coarse" and synapse != "delta":
-                    found.append(Job(synapse, strategy, REFRACTORY_MS[0], REFRACTORY_MS, seed))
-                else:
-                    found += [Job(synapse, strategy, t_ref, (t_ref,), seed) for t_ref in REFRACTORY_MS]
+    for t_ref, seed, synapse, strategy in product(REFRACTORY_MS, range(seeds), SYNAPSES, PHASES):
+        if strategy != "coarse" or synapse == "delta":
+            found.append(Job(synapse, strategy, t_ref, (t_ref,), seed))
+        elif t_ref == REFRACTORY_MS[0]:
+            found.append(Job(synapse, strategy, t_ref, REFRACTORY_MS, seed))
     return found
 
 
@@ -93,15 +97,30 @@ def with_refractory(spec: NetworkSpec, refractory_ms: float) -> NetworkSpec:
     return replace(spec, populations=populations)
 
 
+def cache_key(job: Job, base: TrainingConfig, data_folder: Path) -> str:
+    """What a result on disk must agree with to be used again."""
+    files = [data_folder / name for name in (base.data.train_file, base.data.test_file)]
+    checksums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    config = asdict(configured(job, base))
+    return json.dumps([config, checksums, STEPS_MS, job.refractory_ms], sort_keys=True)
+
+
+def cached(job: Job, base: TrainingConfig, data_folder: Path, out: Path) -> list[dict[str, object]] | None:
+    """The rows of a job that was run before, or None."""
+    path = out / f"{job.name}.json"
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text())
+    return found["rows"] if found["key"] == cache_key(job, base, data_folder) else None
+
+
 def run_job(job: Job, base: TrainingConfig, data_folder: Path, out: Path) -> list[dict[str, object]]:
     """Train, export, and run at every step; rows with accuracy, and rate in Hz per population."""
     config = configured(job, base)
     path = out / f"{job.name}.json"
-    key = json.dumps(asdict(config), sort_keys=True)
-    if path.exists():
-        found = json.loads(path.read_text())
-        if found["config"] == key:
-            return found["rows"]
+    found = cached(job, base, data_folder, out)
+    if found is not None:
+        return found
     torch.set_num_threads(1)
     data = load_dataset(config.data, data_folder, job.seed)
     trained = fit(config, data, job.seed, out / job.name, progress=False)
@@ -126,7 +145,11 @@ def run_job(job: Job, base: TrainingConfig, data_folder: Path, out: Path) -> lis
                 | {f"rate_hz.{name}": rate for name, rate in rates.items()}
             )
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({"config": key, "rows": rows}))
+        temporary.write_text(
+            json.dumps(
+                {"key": cache_key(job, base, data_folder), "source": source_sha256("bridge", "training"), "rows": rows}
+            )
+        )
     print(f"{job.name}: " + ", ".join(f"{row['accuracy']:.3f}" for row in rows[: len(STEPS_MS)]), flush=True)
     return rows
 
@@ -135,8 +158,8 @@ def table(rows: list[dict[str, object]]) -> list[str]:
     """Accuracy in percent and rate in Hz per step, mean over seeds, and what is lost to 0.1 ms."""
     steps = " | ".join(f"{step:g} ms" for step in STEPS_MS)
     lines = [
-        f"| synapse | training | t_ref | {steps} | lost to 0.1 ms |",
-        "|---|---|---|" + "---|" * (len(STEPS_MS) + 1),
+        f"| synapse | training | t_ref | seeds | {steps} | lost to 0.1 ms |",
+        "|---|---|---|---|" + "---|" * (len(STEPS_MS) + 1),
     ]
     groups: dict[tuple[object, ...], list[dict[str, object]]] = {}
     for row in rows:
@@ -153,7 +176,7 @@ def table(rows: list[dict[str, object]]) -> list[str]:
         lost = 100 * (own - run_at(groups[key], STEPS_MS[-1]))
         spread = f" ± {np.std(lost, ddof=1):.1f}" if lost.size > 1 else ""
         cells.append(f"{lost.mean():.1f}{spread}")
-        lines.append(f"| {key[0]} | {key[1]} | {key[2]:g} ms | " + " | ".join(cells) + " |")
+        lines.append(f"| {key[0]} | {key[1]} | {key[2]:g} ms | {lost.size} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -171,20 +194,23 @@ def main() -> None:
     parser.add_argument("--epochs", default=10, type=int)
     parser.add_argument("--hidden", default=64, type=int, help="neurons in each of two hidden populations")
     parser.add_argument("--processes", default=2, type=int)
+    parser.add_argument("--partial", action="store_true", help="compute nothing; report what lies in --out")
     options = parser.parse_args()
     settings = [f"optimiser.epochs={options.epochs}", f"network.hidden=[{options.hidden}, {options.hidden}]"]
     base = load_config(options.config, settings).training
     todo = jobs(options.seeds)
-    with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(run_job, job, base, options.data, options.out) for job in todo]
-        rows = [row for future in futures for row in future.result()]
+    if options.partial:
+        done = [cached(job, base, options.data, options.out) for job in todo]
+    else:
+        with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
+            done = list(pool.map(run_job, todo, *(repeat(value) for value in (base, options.data, options.out))))
+    rows = [row for found in done if found is not None for row in found]
     _, test = read_events(base.data, options.data)
     lines = table(rows)
     lines += [
         "",
-        f"Accuracy in percent over {test.n_samples} test samples and mean rate of hidden neurons; mean over "
-        f"{options.seeds} seeds, {options.epochs} epochs, 140 - {options.hidden} - {options.hidden} - 10 recurrent "
-        "adLIF neurons. Lost: accuracy at the step of the export (2 ms for `random`, exported at 2.5 ms) minus that at "
+        f"Accuracy in percent over {test.n_samples} test samples and mean rate of hidden neurons, mean over seeds; "
+        f"{options.epochs} epochs, 140 - {options.hidden} - {options.hidden} - 10 recurrent adLIF neurons. Lost: accuracy at the step of the export (2 ms for `random`, exported at 2.5 ms) minus that at "
         "0.1 ms, in points, mean ± standard deviation over seeds.",
     ]
     append_results(
