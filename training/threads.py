@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -12,6 +13,9 @@ import torch
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="spikebridge")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def in_blocks[Result](size: int, work: Callable[[int, int], Result]) -> list[Result]:
