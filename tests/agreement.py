@@ -9,12 +9,11 @@ from functools import cache
 import numpy as np
 import torch
 from merged_networks import Merged, merge
-from networks import on_training_grid
 from recipes import Batch, Recipe, drawn
 
 from spikebridge.bridge.arrays import FloatArray
 from spikebridge.bridge.decoding import Decoding, decode
-from spikebridge.bridge.discretise import GridNetwork
+from spikebridge.bridge.discretise import GridNetwork, discretise
 from spikebridge.bridge.reference import run_reference
 from spikebridge.bridge.spec import NetworkSpec
 from spikebridge.bridge.spikes import SpikeTrains
@@ -70,10 +69,10 @@ def in_reference(grid: GridNetwork, inputs: dict[str, SpikeTrains]) -> Outcome:
     return Outcome(spikes, potentials[grid.spec.readout.population])
 
 
-def in_pytorch(case: Case) -> Outcome:
-    """One network in PyTorch."""
+def in_pytorch(case: Case, *, fused: bool = True) -> Outcome:
+    """One network in PyTorch, by compiled loops or by PyTorch's own operations."""
     tensors = {name: torch.from_numpy(trains.counts("float64")) for name, trains in case.inputs.items()}
-    spikes, potentials = run_batch(case.grid, tensors)
+    spikes, potentials = run_batch(case.grid, tensors, fused=fused)
     return Outcome(
         {name: SpikeTrains.from_counts(values.numpy(), case.grid.step_ms) for name, values in spikes.items()},
         potentials[case.grid.spec.readout.population].numpy(),
@@ -90,8 +89,8 @@ def in_brian2(cases: Sequence[Case], backend: str, spec: NetworkSpec | None = No
     """
     merged, inputs = merged_cases(cases)
     # Two lanes of three samples: one follows another in its lane, and one lane is empty at the end.
-    options = SimulationOptions(backend=backend, lanes=2)  # type: ignore[arg-type]
-    found = run_network(on_training_grid(spec or merged.spec), inputs, options)
+    options = SimulationOptions(backend=backend, lanes=2, keep_readout=True)  # type: ignore[arg-type]
+    found = run_network(discretise(spec or merged.spec, cases[0].grid.step_ms), inputs, options)
     assert found.readout is not None
     return [
         Outcome(spikes, readout)
@@ -125,9 +124,13 @@ def difference(case: Case, found: Outcome) -> str | None:
             f"readout {got[sample, step, neuron]!r} instead of {wanted[sample, step, neuron]!r} in "
             f"{sample=}, {step=}, {neuron=}"
         )
-    rule, step_ms = case.grid.spec.readout.decoding, case.grid.step_ms
-    scores = decode(got, rule, step_ms=step_ms, training_step_ms=step_ms)
-    by_hand = scores_by_hand(wanted, rule)
+    rule, step_ms, training_step_ms = (
+        case.grid.spec.readout.decoding,
+        case.grid.step_ms,
+        case.grid.spec.training_step_ms,
+    )
+    scores = decode(got, rule, step_ms=step_ms, training_step_ms=training_step_ms)
+    by_hand = scores_by_hand(wanted, rule, step_ms / training_step_ms)
     return None if np.allclose(scores, by_hand, rtol=1e-12, atol=1e-12) else f"scores {scores} instead of {by_hand}"
 
 
@@ -135,13 +138,19 @@ def _first(differs: np.ndarray) -> tuple[int, ...]:
     return tuple(int(place) for place in np.argwhere(differs)[0])
 
 
-def scores_by_hand(potentials: FloatArray, rule: Decoding) -> FloatArray:
-    """What the decoding rules say, class by class and step by step, from potentials (samples, steps, classes)."""
+def scores_by_hand(potentials: FloatArray, rule: Decoding, step: float = 1.0) -> FloatArray:
+    """What the decoding rules say, class by class and step by step, from potentials (samples, steps, classes).
+
+    Args:
+        potentials: of the readout.
+        rule: of the readout.
+        step: of the grid, in training steps.
+    """
     per_step = np.moveaxis(potentials, 1, 0)
     match rule:
         case Decoding.SOFTMAX_SUM:
-            # 1 / sum_k exp(u_k - u_c), summed over steps.
-            return np.asarray(sum(1 / np.exp(u[:, None, :] - u[:, :, None]).sum(axis=2) for u in per_step))
+            # 1 / sum_k exp(u_k - u_c), integrated over time.
+            return np.asarray(sum(step / np.exp(u[:, None, :] - u[:, :, None]).sum(axis=2) for u in per_step))
         case Decoding.MEAN:
             return np.asarray(sum(per_step) / len(per_step))
         case Decoding.MAX:

@@ -156,12 +156,13 @@ def _joined_population(group: _Group) -> Population:
 
 
 def _joined_projections(blocks: Sequence[NetworkSpec], places: Sequence[dict[str, Place]]) -> tuple[Projection, ...]:
-    """One projection per pair of groups, the edges of all blocks in order."""
-    edges: dict[tuple[str, str], list[tuple[Projection, Place, Place]]] = {}
+    """One projection per pair of groups and latency, the edges of all blocks in order."""
+    edges: dict[tuple[str, str, float], list[tuple[Projection, Place, Place]]] = {}
     for block, own in zip(blocks, places, strict=True):
         for projection in block.projections:
             source, target = own[projection.source], own[projection.target]
-            edges.setdefault((source.group, target.group), []).append((projection, source, target))
+            key = source.group, target.group, projection.latency_steps
+            edges.setdefault(key, []).append((projection, source, target))
     return tuple(
         replace(
             parts[0][0],
@@ -172,5 +173,5 @@ def _joined_projections(blocks: Sequence[NetworkSpec], places: Sequence[dict[str
             weight=np.concatenate([p.weight for p, _, _ in parts]),
             delay_ms=np.concatenate([p.delay_ms for p, _, _ in parts]),
         )
-        for (source, target), parts in edges.items()
+        for (source, target, _), parts in edges.items()
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -262,6 +262,17 @@ def random_network(
         training_step_ms=step_ms,
         duration_ms=n_steps * step_ms,
     )
+
+
+def with_latencies(spec: NetworkSpec, seed: int) -> NetworkSpec:
+    """The network for other grids: a latency of 0, 1/2 or 1 step per projection, half the delays between two steps."""
+    rng = np.random.default_rng(seed)
+    projections = []
+    for projection in spec.projections:
+        more = rng.uniform(0, 1, projection.delay_ms.size) * rng.integers(0, 2, projection.delay_ms.size)
+        delay_ms = projection.delay_ms + more * spec.training_step_ms
+        projections.append(replace(projection, delay_ms=delay_ms, latency_steps=float(rng.choice([0.0, 0.5, 1.0]))))
+    return replace(spec, projections=tuple(projections))
 
 
 def every_kind_network(seed: int = 0, n_steps: int = 40) -> NetworkSpec:

@@ -12,10 +12,10 @@ from functools import cache
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from networks import ADAPTIVE_KINDS, Kind, on_training_grid, random_inputs, random_network
+from networks import ADAPTIVE_KINDS, Kind, random_inputs, random_network, with_latencies
 
 from spikebridge.bridge.decoding import Decoding
-from spikebridge.bridge.discretise import GridNetwork
+from spikebridge.bridge.discretise import GridNetwork, discretise
 from spikebridge.bridge.spec import NetworkSpec, Reset, SynapseKind
 from spikebridge.bridge.spikes import SpikeTrains
 
@@ -31,7 +31,8 @@ class Recipe:
         kinds: one per spiking population.
         readout: whose synapses the readout has.
         seed: of parameters, weights, delays and inputs.
-        rate: mean count per input channel and step.
+        rate: mean count per input channel and training step.
+        parts: the network runs on a grid of `step_ms / parts`; unless that is the training grid, `with_latencies`.
 
     The others are those of `random_network`.
     """
@@ -48,10 +49,11 @@ class Recipe:
     rate: float
     step_ms: float
     n_steps: int
+    parts: float = 1
 
     def spec(self) -> NetworkSpec:
         """The network."""
-        return random_network(
+        spec = random_network(
             self.kinds,
             seed=self.seed,
             inputs=self.inputs,
@@ -64,14 +66,15 @@ class Recipe:
             step_ms=self.step_ms,
             n_steps=self.n_steps,
         )
+        return spec if self.parts == 1 else with_latencies(spec, self.seed)
 
     def grid(self) -> GridNetwork:
-        """The network on its training grid."""
-        return on_training_grid(self.spec())
+        """The network on the grid it runs on."""
+        return discretise(self.spec(), self.step_ms / self.parts)
 
     def trains(self, grid: GridNetwork) -> dict[str, SpikeTrains]:
         """What is played into it."""
-        return random_inputs(grid, SAMPLES, self.seed, self.rate)
+        return random_inputs(grid, SAMPLES, self.seed, self.rate / self.parts)
 
     def code(self) -> str:
         """The recipe as Python that makes it again."""
@@ -87,6 +90,7 @@ class Batch:
         readout: synapses of the readouts.
         networks: how many.
         seed: of the first one.
+        parts: of a recipe.
     """
 
     structures: tuple[Kind, ...]
@@ -95,6 +99,7 @@ class Batch:
     n_steps: int
     networks: int
     seed: int = 0
+    parts: float = 1
 
 
 SYNAPSES = ((SynapseKind.DELTA, 1), (SynapseKind.PULSE, 1), (SynapseKind.PULSE, 3), (SynapseKind.EXPONENTIAL, 1))
@@ -176,6 +181,7 @@ def recipes(draw: st.DrawFn, batch: Batch) -> Recipe:
         rate=draw(st.sampled_from([0.3, 0.8, 2.0])),
         step_ms=batch.step_ms,
         n_steps=batch.n_steps,
+        parts=batch.parts,
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import edges, network, neurons
+from networks import STEP_MS, edges, network, neurons
 
 from spikebridge.bridge.discretise import discretise
 from spikebridge.bridge.errors import SpecError
@@ -51,15 +51,82 @@ KINDS = [
 INPUT_MS = np.linspace(0.05, 79.95, 800)
 
 
+RELAYS = 360  # whole multiples of every number of parts below: every part of a training step has as many relays
+RISE_MS = (np.arange(RELAYS) + 0.5) / RELAYS * STEP_MS
+
+
+def relays(latency_steps: tuple[float, float], kind: SynapseKind) -> NetworkSpec:
+    """Relays side by side, input k -> a_k -> b_k, with delays of 20 and 30 ms, that differ in their weights alone.
+
+    Driven by a current, a_k and b_k cross their thresholds `RISE_MS[k]` after it has begun, evenly spread over a
+    training step: u(t) = W (1 - exp(-t / tau)), or W tau_syn / (tau - tau_syn) (exp(-t / tau) - exp(-t / tau_syn)).
+    """
+    tau_ms, tau_syn_ms = 100.0, 15.0
+    match kind:
+        case SynapseKind.DELTA:
+            height = np.full(RELAYS, 1 / 1.5)
+        case SynapseKind.PULSE:
+            height = 1 - np.exp(-RISE_MS / tau_ms)
+        case SynapseKind.EXPONENTIAL:
+            height = np.exp(-RISE_MS / tau_ms) - np.exp(-RISE_MS / tau_syn_ms)
+            height *= tau_syn_ms / (tau_ms - tau_syn_ms)
+    nodes = [neurons(name, RELAYS, tau_ms=tau_ms, refractory_steps=20, reset=Reset.TO_VALUE) for name in ("a", "b")]
+    projections = []
+    for (source, target, delay), latency in zip((("input", "a", 2), ("a", "b", 3)), latency_steps, strict=True):
+        synapses = [(k, k, 1 / height[k], delay) for k in range(RELAYS)]
+        projections.append(replace(edges(source, target, synapses, kind, tau_syn_ms=tau_syn_ms), latency_steps=latency))
+    return network(nodes, projections, inputs={"input": RELAYS}, n_steps=12)
+
+
+def mean_hops(spec: NetworkSpec, step_ms: float) -> tuple[float, float]:
+    """From the true times of inputs, evenly spread over a training step, to the spikes of a, and from those to b's.
+
+    A spike of step k is at its end, (k + 1) step_ms; mean over relays, in milliseconds.
+    """
+    channel = np.arange(RELAYS, dtype=np.int32)
+    input_ms = RISE_MS  # evenly spread as well
+    events = Events(input_ms / 1000.0, channel, np.array([0, RELAYS]), RELAYS)
+    grid = discretise(spec, step_ms)
+    inputs, _ = bin_events(events, step_ms, grid.n_steps)
+    spikes, _ = run_reference(grid, {"input": inputs})
+    ends = []
+    for name in ("a", "b"):
+        assert np.sort(spikes[name].neuron).tolist() == channel.tolist()
+        ends.append((spikes[name].step[np.argsort(spikes[name].neuron)] + 1) * step_ms)
+    return float((ends[0] - input_ms).mean()), float((ends[1] - ends[0]).mean())
+
+
+def assert_hops_of_continuous_time(spec: NetworkSpec, kind: SynapseKind, parts: int) -> None:
+    """What both hops of `relays` take on a grid of the training's step over `parts`, to rounding errors of float64.
+
+    In continuous time a delay d is d + H / 2, and d + H after neurons driven by jumps, to which a current adds its
+    rise, H / 2 in the mean. Two things come on top, both known. A spike is noticed late: by h / 2 in the mean where a
+    current's rise ends anywhere within a step, by h after a jump; from spike to spike that cancels. And where H / h is
+    even, half of H - h is no whole number of steps and rounded up, by h / 2.
+    """
+    step_ms = STEP_MS / parts
+    rounding = step_ms / 2 if parts % 2 == 0 else 0.0
+    if kind is SynapseKind.DELTA:
+        expected = 20.0 + STEP_MS / 2 + step_ms + rounding, 30.0 + STEP_MS
+    else:
+        rise_ms = STEP_MS / 2
+        expected = 20.0 + STEP_MS / 2 + rise_ms + step_ms / 2 + rounding, 30.0 + STEP_MS / 2 + rise_ms + rounding
+    np.testing.assert_allclose(mean_hops(spec, step_ms), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 5, 9, 10, 20])
 @pytest.mark.parametrize(("kind", "latency_steps"), KINDS)
-def test_with_its_latency_a_network_is_as_late_on_every_grid(
-    kind: SynapseKind, latency_steps: tuple[float, float]
+def test_with_its_latency_every_hop_takes_as_long_on_every_grid(
+    kind: SynapseKind, latency_steps: tuple[float, float], parts: int
 ) -> None:
-    spec = relay(latency_steps, kind)
-    continuous = mean_times(spec, 0.1, INPUT_MS)
-    for step_ms in (10.0, 5.0, 2.0, 1.0, 0.5):
-        # Up to half a step for the rounding of a delay, and half for a crossing that is not in the middle of its step.
-        np.testing.assert_allclose(mean_times(spec, step_ms, INPUT_MS), continuous, atol=step_ms + 0.2)
+    """On grids of 10, 5, 10/3, 2, 10/9, 1 and 0.5 ms; without it, both hops are too short on all but the first."""
+    assert_hops_of_continuous_time(relays(latency_steps, kind), kind, parts)
+    unaligned = relays((0.0, 0.0), kind)
+    if parts == 1:
+        assert_hops_of_continuous_time(unaligned, kind, parts)
+        return
+    with pytest.raises(AssertionError, match="Mismatched elements: 2 / 2"):
+        assert_hops_of_continuous_time(unaligned, kind, parts)
 
 
 @pytest.mark.parametrize(("kind", "latency_steps"), KINDS)

@@ -20,8 +20,9 @@ NARROW = narrow_batches(250)
 
 def assert_agreement(batch: Batch, backends: tuple[str, ...]) -> None:
     found = cases(batch)
-    said = disagreements(found, map(in_pytorch, found), "PyTorch")
-    assert not said, "\n".join(said.values())
+    for fused in (True, False):
+        said = disagreements(found, (in_pytorch(case, fused=fused) for case in found), f"PyTorch ({fused=})")
+        assert not said, "\n".join(said.values())
     for backend in backends:
         said = disagreements(found, in_brian2(found, backend), f"Brian2 ({backend})")
         assert not said, "\n".join(said.values())

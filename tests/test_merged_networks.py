@@ -6,20 +6,22 @@ import numpy as np
 import pytest
 from agreement import Outcome, case, cases, disagreements, in_reference, merged_cases
 from merged_networks import merge
-from networks import edges, network, neurons, on_training_grid
+from networks import edges, network, neurons
 from recipes import Batch, Recipe, drawn, narrow_batches, wide_batches
 
 from spikebridge.bridge.decoding import Decoding
+from spikebridge.bridge.discretise import discretise
 from spikebridge.bridge.spec import NetworkSpec, Reset, SynapseKind
 
 BATCHES = wide_batches(60)
 
 
-@pytest.mark.parametrize("batch", BATCHES, ids=range(4))
+# The last one off the training grid, where latencies count.
+@pytest.mark.parametrize("batch", [*BATCHES, replace(BATCHES[1], parts=3)], ids=range(5))
 def test_a_block_does_what_it_does_alone(batch: Batch) -> None:
     found = cases(batch)
     merged, inputs = merged_cases(found)
-    together = in_reference(on_training_grid(merged.spec), inputs)
+    together = in_reference(discretise(merged.spec, found[0].grid.step_ms), inputs)
     blocks = zip(merged.split(together.spikes), merged.split_readout(together.readout), strict=True)
     assert disagreements(found, (Outcome(*block) for block in blocks), "merged reference") == {}
 
@@ -59,6 +61,27 @@ def test_places_by_hand() -> None:
     assert (second.source_index.tolist(), second.target_index.tolist()) == ([2], [0])
     assert merged.spec.population("group0").threshold.tolist() == [1.0, 1.0, 4.0, 4.0, 4.0]
     assert merged.block_at("group0", 3) == (1, "hidden", 1)
+
+
+def test_projections_of_different_latency_stay_apart_between_populations_that_join() -> None:
+    """Each block keeps its own latency: 10 ms of delay are 5 steps of 2 ms, 7 and 9 with a latency of 1/2 and 1."""
+    latencies = (0.0, 1.0, 0.5, 1.0)
+    blocks = []
+    for latency_steps in latencies:
+        projection = replace(edges("input", "hidden", [(0, 0, 1.0, 1)]), latency_steps=latency_steps)
+        blocks.append(network([neurons()], [projection]))
+    merged = merge(blocks)
+    assert [(p.name, p.size) for p in merged.spec.populations] == [("group0", 4), ("readout", 4)]
+    assert [p.latency_steps for p in merged.spec.projections] == [0.0, 1.0, 0.5]
+    grid = discretise(merged.spec, 2.0)
+    found = {
+        int(target): (int(source), int(delay))
+        for p in grid.projections
+        for source, target, delay in zip(
+            p.projection.source_index, p.projection.target_index, p.delay_steps, strict=True
+        )
+    }
+    assert found == {0: (0, 5), 1: (1, 9), 2: (2, 7), 3: (3, 9)}
 
 
 @pytest.mark.parametrize(
