@@ -210,9 +210,9 @@ def main() -> None:
     lines += [
         "",
         f"Accuracy in percent over {test.n_samples} test samples and mean rate of hidden neurons, mean over seeds; "
-        f"{options.epochs} epochs, 140 - {options.hidden} - {options.hidden} - 10 recurrent adLIF neurons. Lost: "
-        "accuracy at the step of the export (2 ms for `random`, exported at 2.5 ms) minus that at 0.1 ms, in points, mean ± "
-        "standard deviation over seeds.",
+        f"{options.epochs} epochs, 140 - {options.hidden} - {options.hidden} - 10 recurrent adLIF neurons.",
+        "Lost: accuracy at the step of the export (2 ms for `random`, exported at 2.5 ms) minus that at 0.1 ms, in "
+        "points, mean ± standard deviation over seeds.",
     ]
     append_results(
         "From the training grid to continuous time",

@@ -41,7 +41,8 @@ def test_every_combination_occurs_once_per_seed(continuous: ModuleType, seeds: i
     jobs = continuous.jobs(seeds)
     exported = Counter((job.synapse, job.strategy, t_ref, job.seed) for job in jobs for t_ref in job.refractory_ms)
     assert exported == Counter(product(SYNAPSES, STRATEGIES, REFRACTORY_MS, range(seeds)))
-    assert [job.seed for job in jobs] == sorted(job.seed for job in jobs)
+    order = [(-job.trained_refractory_ms, job.seed) for job in jobs]
+    assert order == sorted(order)  # what is interrupted has all seeds of the refractory periods it came to
     names = [job.name for job in jobs]
     assert len(set(names)) == len(names)  # they are names of files
 
@@ -114,12 +115,20 @@ def test_the_table_has_means_over_seeds_and_points_lost_to_continuous_time(conti
     """Lost are 10 and 5 points: 7.5 in the mean, with a standard deviation of 5 / sqrt(2)."""
     found = rows("pulse", "coarse", 10.0, {10.0: [0.9, 0.7], 5.0: [0.8, 0.801], 0.1: [0.8, 0.65]})
     head, rule, line = continuous.table(found[::-1])
-    assert cells(head) == ["synapse", "training", "t_ref", *(f"{step:g} ms" for step in STEPS_MS), "lost to 0.1 ms"]
+    assert cells(head) == [
+        "synapse",
+        "training",
+        "t_ref",
+        "seeds",
+        *(f"{step:g} ms" for step in STEPS_MS),
+        "lost to 0.1 ms",
+    ]
     assert cells(rule) == ["---"] * len(cells(head))
     assert cells(line) == [
         "pulse",
         "coarse",
         "10 ms",
+        "2",
         "80.0 (2.00 Hz)",
         "80.0 (3.00 Hz)",
         "50.0 (4.00 Hz)",
