@@ -36,6 +36,21 @@ COARSE_DEMO = [
 ]
 """The built-in demo on one step of 10 ms, as it is quickest."""
 
+SMALL_DEMO = [
+    *COARSE_DEMO,
+    "--quiet",
+    "--set=threads=1",
+    "--set=network.hidden=[20, 16]",
+    "--set=network.max_delay_ms=60",
+    "--set=data.channels=12",
+    "--set=data.duration_ms=300",
+    "--set=data.manifold_samples_per_class=12",
+    "--set=data.manifold_test_samples_per_class=5",
+    "--set=optimiser.epochs=2",
+    "--set=stages.finer_steps_ms=[5.0]",
+]
+"""A run of the demo that takes seconds."""
+
 
 def changed(config: TrainingConfig = SMALL, **tables: dict[str, Any]) -> TrainingConfig:
     """The configuration with some keys of some tables replaced."""

@@ -11,26 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from executed import delayed
-from small_training import COARSE_DEMO
+from small_training import SMALL_DEMO
 
 from spikebridge.bridge.network_file import load_network, save_network
 from spikebridge.bridge.recording_file import load_recording, save_recording
 from spikebridge.cli.main import build_parser, main
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL = [
-    *COARSE_DEMO,
-    "--quiet",
-    "--set=threads=1",
-    "--set=network.hidden=[20, 16]",
-    "--set=network.max_delay_ms=60",
-    "--set=data.channels=12",
-    "--set=data.duration_ms=300",
-    "--set=data.manifold_samples_per_class=12",
-    "--set=data.manifold_test_samples_per_class=5",
-    "--set=optimiser.epochs=2",
-    "--set=stages.finer_steps_ms=[5.0]",
-]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`run/` of a small training, and beside it `faulty.h5` and its simulation `faulty_grid.h5`."""
     folder = tmp_path_factory.mktemp("diverge")
     run = folder / "run"
-    assert main(["run", "demo", "--out", str(run), *SMALL]) == 0
+    assert main(["run", "demo", "--out", str(run), *SMALL_DEMO]) == 0
     spec = load_network(run / "network.h5")
     strongest = int(np.abs(spec.projections[0].weight).argmax())
     faulty = delayed(spec.projections[0], strongest, 1)

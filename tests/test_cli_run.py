@@ -11,31 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from data_files import write_shd
-from small_training import COARSE_DEMO
+from small_training import SMALL_DEMO
 
 from spikebridge.bridge.network_file import load_network, save_network
 from spikebridge.bridge.recording_file import load_recording
 from spikebridge.cli.main import main
 
-SMALL = [
-    *COARSE_DEMO,
-    "--quiet",
-    "--set=threads=1",
-    "--set=network.hidden=[20, 16]",
-    "--set=network.max_delay_ms=60",
-    "--set=data.channels=12",
-    "--set=data.duration_ms=300",
-    "--set=data.manifold_samples_per_class=12",
-    "--set=data.manifold_test_samples_per_class=5",
-    "--set=optimiser.epochs=2",
-    "--set=stages.finer_steps_ms=[5.0]",
-]
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "small"
-    assert main(["run", "demo", "--out", str(out), *SMALL]) == 0
+    assert main(["run", "demo", "--out", str(out), *SMALL_DEMO]) == 0
     return out
 
 
@@ -82,7 +68,7 @@ def test_a_second_run_computes_nothing_again(run: Path, caplog: pytest.LogCaptur
         name: (run / name).stat().st_mtime_ns for name in ("checkpoint.pt", "grid.h5", "replay.h5", "step_5ms.h5")
     }
     with caplog.at_level(logging.INFO, "spikebridge"):
-        assert main(["run", "demo", "--out", str(run), *SMALL]) == 0
+        assert main(["run", "demo", "--out", str(run), *SMALL_DEMO]) == 0
     assert {name: (run / name).stat().st_mtime_ns for name in stamps} == stamps
     assert caplog.text.count("is up to date") == 3
 
@@ -91,7 +77,7 @@ def test_a_recording_at_another_step_does_not_pass_for_the_grid(run: Path, tmp_p
     out = tmp_path / "copy"
     shutil.copytree(run, out)
     shutil.copy(out / "step_5ms.h5", out / "grid.h5")
-    assert main(["run", "demo", "--out", str(out), *SMALL]) == 0
+    assert main(["run", "demo", "--out", str(out), *SMALL_DEMO]) == 0
     assert load_recording(out / "grid.h5").step_ms == 10.0
 
 
@@ -99,7 +85,7 @@ def test_another_configuration_in_the_same_folder_is_refused_and_changes_nothing
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path.name: path.read_bytes() for path in run.iterdir()}
-    assert main(["run", "demo", "--out", str(run), *SMALL, "--set=network.dropout=0.3"]) == 2
+    assert main(["run", "demo", "--out", str(run), *SMALL_DEMO, "--set=network.dropout=0.3"]) == 2
     assert "network.dropout = 0.1, now it is 0.3" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
@@ -128,7 +114,7 @@ def test_a_damaged_simulation_is_computed_again(run: Path, tmp_path: Path) -> No
     out = tmp_path / "copy"
     shutil.copytree(run, out)
     (out / "grid.h5").write_bytes((out / "grid.h5").read_bytes()[:1000])
-    assert main(["run", "demo", "--out", str(out), *SMALL]) == 0
+    assert main(["run", "demo", "--out", str(out), *SMALL_DEMO]) == 0
     assert load_recording(out / "grid.h5").executor == "brian2-numpy"
 
 
@@ -182,7 +168,8 @@ def test_replay_of_a_faulty_network_is_refused(run: Path, tmp_path: Path) -> Non
 def test_several_realisations_give_mean_and_deviation(tmp_path: Path) -> None:
     out = tmp_path / "several"
     assert (
-        main(["run", "demo", "--out", str(out), *SMALL, "--set=realisations=2", "--set=stages.finer_steps_ms=[]"]) == 0
+        main(["run", "demo", "--out", str(out), *SMALL_DEMO, "--set=realisations=2", "--set=stages.finer_steps_ms=[]"])
+        == 0
     )
     each = [report(out / f"seed-{seed}") for seed in (0, 1)]
     summary = report(out)
