@@ -45,7 +45,7 @@ def rungs(one: dict[str, Any], several: dict[str, Any]) -> list[tuple[str, str, 
         (
             "4 continuous",
             f"0.1 ms, mean of {seeds} seeds",
-            f"accuracy {accuracy[0]:.1f} % in training, {accuracy[1]:.1f} % at 0.1 ms",
+            f"accuracy {accuracy[0]:.1f} % trained, {accuracy[1]:.1f} % here",
         ),
         ("5 physical", f"mV, pA, pF, nS at {physical_step_ms(one):g} ms", same(one["parity"]["physical"])),
     ]
@@ -87,7 +87,9 @@ def draw_steps(axes: Axes, report: dict[str, Any]) -> None:
     axes.axhline(training, color=REFERENCE_COLOUR, ls="--", lw=1.4, zorder=1)
     axes.axvline(training_step_ms(report), color=PALE, lw=6, zorder=0)
     axes.annotate("export's\ngrid", (training_step_ms(report), 4), ha="center", color=INK, fontsize=9)
-    axes.annotate("training", (x[-1], training), (0, 5), textcoords="offset points", ha="right", color=REFERENCE_COLOUR)
+    axes.annotate(
+        "training", (x[-1], training), (0, 22), textcoords="offset points", ha="right", color=REFERENCE_COLOUR
+    )
     axes.set_xscale("log")
     axes.set_xticks(x, [f"{step:g}" for step in x])
     axes.minorticks_off()
