@@ -4,7 +4,8 @@
 
 One batch of real samples, narrow delay kernels, the same network and threads; the fastest of the repeats. `plain` is
 `kernels = "plain"`: dense convolutions for delays, a Python loop over time, checkpointing over time from 200 steps on.
-Memory is the peak of what a process took beyond the loaded data. Appended to RESULTS.md.
+Memory is the peak of a process above its peak while loading the data, 0 where it stayed below. Appended to
+RESULTS.md.
 """
 
 import argparse
@@ -77,10 +78,14 @@ def main() -> None:
         memory = [f"{mib:.0f} MiB" for mib in (plain_mib, fused_mib)]
         lines.append(f"| {step_ms:g} ms | {rate[0]} | {rate[1]} | {plain / fused:.1f} | {memory[0]} | {memory[1]} |")
         print(lines[-1], flush=True)
-    lines += ["", f"Batches of {options.batch} samples, {config.threads} threads."]
+    lines += [
+        "",
+        f"Batches of {options.batch} samples, {config.threads} threads. Memory: peak of the process above its peak while "
+        "loading the data; 0 where it stayed below.",
+    ]
     append_results(
         "Training: compiled loops against PyTorch's operations",
-        f"python benchmarks/training.py --data DATA --batch {options.batch}",
+        f"python benchmarks/training.py --data DATA --batch {options.batch} --repeats {options.repeats}",
         lines,
     )
 
