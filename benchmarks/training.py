@@ -80,8 +80,8 @@ def main() -> None:
         print(lines[-1], flush=True)
     lines += [
         "",
-        f"Batches of {options.batch} samples, {config.threads} threads. Memory: peak of the process above its peak while "
-        "loading the data; 0 where it stayed below.",
+        f"Batches of {options.batch} samples, {config.threads} threads. Memory: peak of the process above its peak "
+        "while loading the data; 0 where it stayed below.",
     ]
     append_results(
         "Training: compiled loops against PyTorch's operations",
