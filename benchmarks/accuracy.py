@@ -22,7 +22,7 @@ from spikebridge.bridge.spikes import Events, bin_events
 from spikebridge.bridge.timing import whole_steps
 from spikebridge.cli.config import load_config
 from spikebridge.cli.stages import REFERENCE, seeds_and_folders, train
-from spikebridge.training.config import DataConfig
+from spikebridge.training.config_data import DataConfig
 from spikebridge.training.data.split import Split, split_validation
 from spikebridge.training.dataset import read_events
 

@@ -1,9 +1,12 @@
-"""What every benchmark appends to RESULTS.md: machine, versions, date, command, and the table."""
+"""What benchmarks share: the section each appends to RESULTS.md (machine, versions, command, table), peak memory."""
 
+import contextlib
 import datetime
 import os
 import platform
 from pathlib import Path
+
+import numpy as np
 
 from spikebridge.bridge.provenance import versions
 
@@ -21,6 +24,24 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown processor"
+
+
+def peak_mib() -> float:
+    """Peak memory of this process so far."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def forget_peak() -> None:
+    """Let `peak_mib` count from here; where the system forbids it, it goes on counting from the start."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def spread(values: list[float], form: str = ".1f") -> str:
+    """Mean and standard deviation over seeds; only the mean of one."""
+    mean = f"{np.mean(values):{form}}"
+    return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):{form.lstrip('+')}}"
 
 
 def append_results(title: str, command: str, lines: list[str], checksums: dict[str, str] | None = None) -> None:

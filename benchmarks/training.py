@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from common import append_results
+from common import append_results, peak_mib
 from torch.nn import functional
 
 from spikebridge.bridge.decoding import Decoding
@@ -27,11 +27,6 @@ from spikebridge.training.network import SpikingNetwork, scale_weights_to_data
 
 STEPS_MS = (10.0, 5.0, 2.0, 1.0)
 KERNELS = ("plain", "fused")
-
-
-def peak_mib() -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def measure(

@@ -27,7 +27,7 @@ class BrianModel:
         equations: model text.
         update: code of one exact step, for `NeuronGroup(method=...)`.
         threshold, reset: None for a population that never spikes.
-        refractory_steps: 0 means no refractoriness at all.
+        refractory_steps: of the population, which has the variable `t_ref` then; 0 means no refractoriness at all.
         deliver: code that runs after the synapses of a step and before its resets: arrivals touch the state.
         synapse: model text of the synapses onto it; they have the variable `weight`, dimensionless.
         on_pre: synaptic code.
@@ -37,6 +37,8 @@ class BrianModel:
         state: names of the state variables, all 0 at the start of a sample.
         potential: which of them is the membrane potential above rest.
         potential_unit: its value at u = 1: 1, or a number of volts.
+        calls: names of the functions that the code calls, see `equations_disturbed`.
+        counters: variables of a synapse that are 0 at the start of a sample and count its spikes.
     """
 
     equations: str
@@ -54,6 +56,8 @@ class BrianModel:
     state: tuple[str, ...]
     potential: str
     potential_unit: float
+    calls: tuple[str, ...] = ()
+    counters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,8 @@ def _model_constants(grid: GridPopulation) -> dict[str, FloatArray]:
     constants = {"tau_u": population.tau_membrane_ms / 1000.0, "bias": population.bias}
     if population.spiking:
         constants["theta"] = population.threshold
+        if population.reset is Reset.TO_VALUE:
+            constants["u_reset"] = np.full(population.size, population.reset_value)
     if population.adaptive:
         constants["tau_w"] = population.tau_adaptation_ms / 1000.0
         constants["a"] = population.adaptation_coupling
@@ -115,9 +121,10 @@ def _model_constants(grid: GridPopulation) -> dict[str, FloatArray]:
     return constants
 
 
-def declared(units: dict[str, str]) -> list[str]:
-    """One line of model text per constant."""
-    return [f"{name} : {unit} (constant)" for name, unit in units.items()]
+def declared(units: dict[str, str], *, freezes: bool) -> list[str]:
+    """One line of model text per constant; the refractory period is one for the whole population."""
+    lines = [f"{name} : {unit} (constant)" for name, unit in units.items()]
+    return [*lines, "t_ref : second (constant, shared)"] if freezes else lines
 
 
 def _equations(grid: GridPopulation, units: dict[str, str], *, freezes: bool) -> str:
@@ -135,7 +142,7 @@ def _equations(grid: GridPopulation, units: dict[str, str], *, freezes: bool) ->
     if grid.synapse is SynapseKind.PULSE:
         lines.append("i_pulse : 1")
     lines.append("arrivals : 1")
-    return "\n".join(lines + declared(units))
+    return "\n".join(lines + declared(units, freezes=freezes))
 
 
 def exact_update(grid: GridPopulation, symbols: Symbols, *, freezes: bool) -> tuple[str, dict[str, str]]:
@@ -198,4 +205,4 @@ def _reset(grid: GridPopulation) -> str:
     jump = "\nw += b" if population.adaptive else ""
     if population.reset is Reset.SUBTRACT:
         return f"u -= theta{jump}"
-    return f"u = {float(population.reset_value)!r}{jump}"
+    return f"u = u_reset{jump}"

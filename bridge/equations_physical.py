@@ -119,7 +119,7 @@ def _equations(grid: GridPopulation, quantities: Quantities, *, freezes: bool) -
     if grid.population.spiking:
         lines.append("V_th = E_L + v_th : volt")
     lines.append("arrivals : 1")
-    return "\n".join(lines + declared({name: unit for name, (_, unit) in quantities.items()}))
+    return "\n".join(lines + declared({name: unit for name, (_, unit) in quantities.items()}, freezes=freezes))
 
 
 def _deliver(grid: GridPopulation) -> str:

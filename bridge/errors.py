@@ -33,6 +33,10 @@ class DataError(SpikebridgeError):
         self.sample = sample
         self.field = field
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For a pickle: errors travel from worker processes, and `args` alone do not make another."""
+        return _data_error, (self.args[0], self.path, self.sample, self.field), self.__dict__
+
 
 class SpecError(SpikebridgeError):
     """A network, recording or grid is inconsistent, or asks for what cannot be carried over."""
@@ -44,3 +48,17 @@ class ParityError(SpikebridgeError):
     """Two executors that must agree do not."""
 
     exit_code = 5
+
+
+class DivergedError(SpikebridgeError):
+    """A training cannot go on: its loss or gradient became NaN or infinite."""
+
+
+class WorkerError(SpikebridgeError):
+    """A process that simulates ended before it was done; what it was doing can be tried again."""
+
+
+def _data_error(text: str, path: Path, sample: int | None, field: str | None) -> DataError:
+    error = DataError("", path=path, sample=sample, field=field)
+    error.args = (text,)
+    return error

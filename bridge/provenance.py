@@ -19,11 +19,15 @@ def versions(*packages: str) -> dict[str, str]:
     return found
 
 
+SOURCES = (".py", ".h")
+"""Python, and the C++ that simulations are compiled with."""
+
+
 def source_sha256(*folders: str) -> str:
     """Checksum of the source of `spikebridge.<folder>`: a version does not tell two states of a checkout apart."""
     root = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
     for folder in folders:
-        for path in sorted((root / folder).rglob("*.py")):
+        for path in sorted(path for path in (root / folder).rglob("*") if path.suffix in SOURCES):
             digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()

@@ -74,6 +74,29 @@ class Trials:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RecordingHeader:
+    """What a recording says of all its samples: everything but spikes, scores and readout.
+
+    Attributes:
+        executor: for example `pytorch`, `numpy`, `brian2-numpy`, `brian2-cpp`.
+        network_sha256: content checksum of the network that ran.
+        step_ms, n_steps: the executor's grid.
+        trials: the inputs with labels.
+        provenance: versions, seeds, options.
+    """
+
+    executor: str
+    network_sha256: str
+    step_ms: float
+    n_steps: int
+    trials: Trials
+    provenance: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "provenance", MappingProxyType(dict(self.provenance)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Recording:
     """What one executor did on some trials, on its own grid.
 
@@ -124,6 +147,13 @@ class Recording:
             spikes={name: trains.select(samples) for name, trains in self.spikes.items()},
             scores=self.scores[samples],
             readout=None if self.readout is None else self.readout[samples],
+        )
+
+    @property
+    def header(self) -> RecordingHeader:
+        """Everything but spikes, scores and readout."""
+        return RecordingHeader(
+            self.executor, self.network_sha256, self.step_ms, self.n_steps, self.trials, self.provenance
         )
 
     @property

@@ -11,37 +11,44 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from spikebridge.bridge.recording import Recording, Trials
+from spikebridge.bridge.recording import Recording, RecordingHeader, Trials
+from spikebridge.bridge.sample_blocks import SampleSource, in_memory, stored_populations, write_samples
 from spikebridge.bridge.spikes import Events, SpikeTrains
 from spikebridge.bridge.storage import read_file, read_strings, write_array, write_file
 
 
 def save_recording(recording: Recording, path: Path) -> None:
-    """Write a recording, whole or not at all."""
+    """Write a recording, whole or not at all.
+
+    Raises:
+        DataError: there is no space for it.
+    """
     with write_file(path, "recording") as content:
-        content.attrs.update(
-            {
-                "executor": recording.executor,
-                "network_sha256": recording.network_sha256,
-                "step_ms": recording.step_ms,
-                "n_steps": recording.n_steps,
-            }
-        )
-        _write_trials(recording.trials, content.create_group("trials"))
-        for order, (name, trains) in enumerate(recording.spikes.items()):
-            group = content.create_group(f"spikes/{name}")
-            group.attrs.update({"order": order, "n_neurons": trains.n_neurons})
-            write_array(group, "step", trains.step, "step")
-            write_array(group, "neuron", trains.neuron)
-            write_array(group, "offsets", trains.offsets)
-        write_array(content, "scores", recording.scores)
-        if recording.readout is not None:
-            write_array(content, "readout", recording.readout)
-        content.create_group("provenance").attrs.update(dict(recording.provenance))
+        samples = in_memory(recording.spikes, recording.scores, recording.readout)
+        write_recording(content, recording.header, samples)
 
 
-def load_recording(path: Path) -> Recording:
+def write_recording(content: h5py.Group, header: RecordingHeader, samples: SampleSource) -> None:
+    """Write a recording below `content`; its samples need not all be in memory."""
+    content.attrs.update(
+        {
+            "executor": header.executor,
+            "network_sha256": header.network_sha256,
+            "step_ms": header.step_ms,
+            "n_steps": header.n_steps,
+        }
+    )
+    _write_trials(header.trials, content.create_group("trials"))
+    write_samples(content, samples)
+    content.create_group("provenance").attrs.update(dict(header.provenance))
+
+
+def load_recording(path: Path, *, readout: bool = True) -> Recording:
     """Read a recording.
+
+    Args:
+        path: the file.
+        readout: whether its readout traces, which can be most of it, are wanted.
 
     Raises:
         DataError: missing, damaged or of another kind.
@@ -49,7 +56,6 @@ def load_recording(path: Path) -> Recording:
     """
     with read_file(path, "recording") as content:
         step_ms, n_steps = float(content.attrs["step_ms"]), int(content.attrs["n_steps"])
-        stored = content.get("spikes", {})
         spikes = {
             name: SpikeTrains(
                 group["step"][()],
@@ -59,7 +65,7 @@ def load_recording(path: Path) -> Recording:
                 int(group.attrs["n_neurons"]),
                 step_ms,
             )
-            for name, group in sorted(stored.items(), key=lambda item: int(item[1].attrs["order"]))
+            for name, group in stored_populations(content)
         }
         return Recording(
             executor=str(content.attrs["executor"]),
@@ -69,9 +75,23 @@ def load_recording(path: Path) -> Recording:
             trials=_read_trials(content["trials"]),
             spikes=spikes,
             scores=content["scores"][()],
-            readout=content["readout"][()] if "readout" in content else None,
-            provenance={key: str(value) for key, value in content["provenance"].attrs.items()},
+            readout=content["readout"][()] if readout and "readout" in content else None,
+            provenance=_read_provenance(content),
         )
+
+
+def load_provenance(path: Path) -> dict[str, str]:
+    """What a recording says about how it came about; the whole file is checked for damage.
+
+    Raises:
+        DataError: missing, damaged or of another kind.
+    """
+    with read_file(path, "recording") as content:
+        return _read_provenance(content)
+
+
+def _read_provenance(content: h5py.Group) -> dict[str, str]:
+    return {key: str(value) for key, value in content["provenance"].attrs.items()}
 
 
 def _write_trials(trials: Trials, group: h5py.Group) -> None:

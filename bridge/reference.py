@@ -6,15 +6,17 @@ emitted this step with zero delay included); reset. An effect delivered in step 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from spikebridge.bridge.arrays import BoolArray, FloatArray, IntArray
 from spikebridge.bridge.discretise import GridNetwork, GridPopulation, GridProjection
+from spikebridge.bridge.disturbance import Disturbance, noise_per_step
 from spikebridge.bridge.errors import SpecError
-from spikebridge.bridge.spec import Reset, SynapseKind
+from spikebridge.bridge.spec import Population, Reset, SynapseKind
 from spikebridge.bridge.spikes import SpikeTrains
 
 NEVER = -(2**40)
@@ -29,6 +31,14 @@ class _State:
     i: FloatArray
     p: FloatArray
     last_spike: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chance:
+    """A disturbance, and what draws for it."""
+
+    disturbance: Disturbance
+    rng: np.random.Generator
 
 
 class _Queue:
@@ -52,6 +62,7 @@ def run_reference(
     *,
     until: int | None = None,
     adaptation: dict[str, FloatArray] | None = None,
+    disturbance: Disturbance | None = None,
 ) -> tuple[dict[str, SpikeTrains], dict[str, FloatArray]]:
     """Run a network on all samples at once.
 
@@ -60,6 +71,7 @@ def run_reference(
         inputs: one entry per input of the network, on the same grid.
         until: stop after this many steps (default: the whole sample).
         adaptation: if given, receives w (samples, steps, neurons) after each step's propagation for every population.
+        disturbance: noise and failures, drawn by NumPy's generator: in distribution those of Brian2, not one by one.
 
     Returns:
         Spikes per spiking population, and potentials (samples, steps, neurons) after each step's propagation for
@@ -72,14 +84,14 @@ def run_reference(
     states, queues, potentials, rasters = {}, {}, {}, {}
     for grid in network.populations:
         name, size = grid.population.name, grid.population.size
-        zeros = np.zeros((samples, size))
-        states[name] = _State(zeros, zeros, zeros, zeros, np.full((samples, size), NEVER))
+        states[name] = _at_rest(samples, size)
         queues[name] = _Queue(network.max_delay_steps + grid.pulse_steps + 1, samples, size)
         potentials[name] = np.zeros((samples, n_steps, size))
         if adaptation is not None:
             adaptation[name] = np.zeros((samples, n_steps, size))
         rasters[name] = np.zeros((samples, network.n_steps, size), dtype=np.int8)
-    matrices = [(p, _matrices_per_delay(p, network)) for p in network.projections]
+    chance = None if disturbance is None else _Chance(disturbance, np.random.default_rng(disturbance.seed))
+    carriers = [(p, _carriers_per_delay(p, network, chance)) for p in network.projections]
     pulse_steps = {g.population.name: g.pulse_steps for g in network.populations}
     for step in range(n_steps):
         spiked: dict[str, FloatArray | BoolArray] = {name: values[:, step] for name, values in counts.items()}
@@ -87,6 +99,8 @@ def run_reference(
             name, state = grid.population.name, states[grid.population.name]
             free = step - state.last_spike >= grid.refractory_steps
             _propagate(grid, state, free)
+            if chance is not None:
+                _add_noise(grid.population, state, free, chance, network.step_ms)
             potentials[name][:, step] = state.u
             if adaptation is not None:
                 adaptation[name][:, step] = state.w
@@ -94,16 +108,14 @@ def run_reference(
             state.last_spike = np.where(fires, step, state.last_spike)
             spiked[name] = fires
             rasters[name][:, step] = fires
-        for projection, per_delay in matrices:
+        for projection, per_delay in carriers:
             _emit(projection, per_delay, spiked, queues, step, pulse_steps[projection.projection.target])
         for grid in network.populations:
             name = grid.population.name
             _deliver(grid, states[name], queues[name].take(step), step)
             _reset(grid, states[name], np.asarray(spiked[name], dtype=np.bool_))
-    spikes = {
-        name: SpikeTrains.from_counts(rasters[name], network.step_ms) for name in network.spec.spiking_populations
-    }
-    return spikes, potentials
+    spiking = network.spec.spiking_populations
+    return {name: SpikeTrains.from_counts(rasters[name], network.step_ms) for name in spiking}, potentials
 
 
 def check_inputs(network: GridNetwork, inputs: Mapping[str, SpikeTrains]) -> None:
@@ -129,6 +141,11 @@ def check_inputs(network: GridNetwork, inputs: Mapping[str, SpikeTrains]) -> Non
             )
 
 
+def _at_rest(samples: int, size: int) -> _State:
+    zeros = np.zeros((samples, size))
+    return _State(zeros, zeros, zeros, zeros, np.full((samples, size), NEVER))
+
+
 def _propagate(grid: GridPopulation, state: _State, free: BoolArray) -> None:
     p, population = grid.propagator, grid.population
     constant = population.bias + state.p if grid.synapse is SynapseKind.PULSE else population.bias
@@ -149,22 +166,56 @@ def _propagate(grid: GridPopulation, state: _State, free: BoolArray) -> None:
     state.u = np.where(free, u, state.u)
 
 
-def _matrices_per_delay(grid: GridProjection, network: GridNetwork) -> dict[int, FloatArray]:
-    """Dense weights (sources, targets) of the synapses of each delay."""
+def _add_noise(population: Population, state: _State, free: BoolArray, chance: _Chance, step_ms: float) -> None:
+    if population.spiking:
+        amplitude = noise_per_step(population, chance.disturbance.membrane_noise, step_ms)
+        state.u = np.where(free, state.u + amplitude * chance.rng.standard_normal(state.u.shape), state.u)
+
+
+type _Carrier = Callable[[FloatArray], FloatArray]
+"""From the spikes (samples, sources) of a step to what arrives of them at the targets (samples, targets)."""
+
+
+def _carriers_per_delay(grid: GridProjection, network: GridNetwork, chance: _Chance | None) -> dict[int, _Carrier]:
+    """What the synapses of each delay do: a product with their weights, unless some of it is lost."""
     edges = grid.projection
     shape = (network.spec.sizes[edges.source], network.spec.sizes[edges.target])
-    matrices: dict[int, FloatArray] = {}
+    carriers: dict[int, _Carrier] = {}
     for delay in np.unique(grid.delay_steps):
         picked = grid.delay_steps == delay
-        matrix = np.zeros(shape)
-        np.add.at(matrix, (edges.source_index[picked], edges.target_index[picked]), edges.weight[picked])
-        matrices[int(delay)] = matrix
-    return matrices
+        source, target, weight = edges.source_index[picked], edges.target_index[picked], edges.weight[picked]
+        if chance is None:
+            matrix = np.zeros(shape)
+            np.add.at(matrix, (source, target), weight)
+            carriers[int(delay)] = partial(_carry, matrix)
+        else:
+            carriers[int(delay)] = partial(_carry_some, source, target, weight, shape[1], chance)
+    return carriers
+
+
+def _carry(matrix: FloatArray, spikes: FloatArray) -> FloatArray:
+    arrivals: FloatArray = spikes @ matrix
+    return arrivals
+
+
+def _carry_some(
+    source: IntArray,
+    target: IntArray,
+    weight: FloatArray,
+    n_targets: int,
+    chance: _Chance,
+    spikes: FloatArray,
+) -> FloatArray:
+    """The same where every synapse loses some of the spikes."""
+    arrived = chance.rng.binomial(spikes[:, source].astype(np.int64), 1.0 - chance.disturbance.transmission_failure)
+    arrivals = np.zeros((n_targets, len(spikes)))
+    np.add.at(arrivals, target, (arrived * weight).T)
+    return arrivals.T
 
 
 def _emit(
     grid: GridProjection,
-    per_delay: dict[int, FloatArray],
+    per_delay: dict[int, _Carrier],
     spiked: Mapping[str, FloatArray | BoolArray],
     queues: Mapping[str, _Queue],
     step: int,
@@ -173,8 +224,8 @@ def _emit(
     source = np.asarray(spiked[grid.projection.source], dtype=np.float64)
     if not source.any():
         return
-    for delay, matrix in per_delay.items():
-        arrivals = source @ matrix
+    for delay, carry in per_delay.items():
+        arrivals = carry(source)
         queues[grid.projection.target].add(step + delay, arrivals)
         if pulse_steps:
             queues[grid.projection.target].add(step + delay + pulse_steps, -arrivals)

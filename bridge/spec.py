@@ -15,7 +15,7 @@ Garner 2022 (Front. Neurosci. 16:865897).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -231,6 +231,11 @@ class NetworkSpec:
         for projection in self.projections:
             self._check_projection(projection)
         self._check_readout()
+
+    def __reduce__(self) -> tuple[type[NetworkSpec], tuple[object, ...]]:
+        """Pickled for workers of other processes; the read-only view of `metadata` cannot be."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return NetworkSpec, tuple((values | {"metadata": dict(self.metadata)}).values())
 
     def _check_projection(self, projection: Projection) -> None:
         sizes = self.sizes

@@ -102,8 +102,10 @@ class SpikeTrains:
             if values.size and (values.min() < 0 or values.max() >= bound):
                 raise SpecError(f"{name} must be 0 .. {bound - 1}, found {values.min()} .. {values.max()}")
         sample = np.repeat(np.arange(offsets.size - 1), np.diff(offsets))
-        order = np.lexsort((neuron, step, sample))
-        for name, values in (("step", step[order]), ("neuron", neuron[order]), ("offsets", offsets)):
+        if not _is_sorted(sample, step, neuron):
+            order = _sorting(sample, step, neuron, self.n_steps, self.n_neurons)
+            step, neuron = step[order], neuron[order]
+        for name, values in (("step", step), ("neuron", neuron), ("offsets", offsets)):
             values.setflags(write=False)
             object.__setattr__(self, name, values)
 
@@ -197,6 +199,23 @@ class SpikeTrains:
         offsets = np.zeros(samples + 1, dtype=np.int64)
         np.cumsum(np.bincount(np.repeat(sample, whole), minlength=samples), out=offsets[1:])
         return cls(np.repeat(step, whole), np.repeat(neuron, whole), offsets, n_steps, n_neurons, step_ms)
+
+
+def _sorting(sample: IntArray, step: Int32Array, neuron: Int32Array, n_steps: int, n_neurons: int) -> IntArray:
+    """What sorts by sample, then step, then neuron.
+
+    Spikes come nearly sorted, and one key per spike is then sorted some 20 times as fast as three.
+    """
+    if (int(sample[-1]) + 1) * n_steps * n_neurons >= 2**63:
+        return np.lexsort((neuron, step, sample)).astype(np.int64)
+    return np.argsort((sample * n_steps + step) * n_neurons + neuron, kind="stable").astype(np.int64)
+
+
+def _is_sorted(sample: IntArray, step: npt.NDArray[np.integer], neuron: npt.NDArray[np.integer]) -> bool:
+    """Whether spikes are in order, as those selected from sorted ones are; sorting takes ten times as long."""
+    later = (sample[1:] > sample[:-1]) | (step[1:] > step[:-1])
+    same = (step[1:] == step[:-1]) & (neuron[1:] >= neuron[:-1])
+    return bool((later | same).all())
 
 
 def _select(offsets: IntArray, samples: npt.ArrayLike) -> tuple[IntArray, IntArray]:

@@ -6,7 +6,7 @@ import difflib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Self, get_type_hints
@@ -17,10 +17,14 @@ from pydantic.dataclasses import dataclass
 
 from spikebridge.bridge.errors import ConfigError
 from spikebridge.bridge.storage import atomic_path
+from spikebridge.cli.knobs_run import DROP_POINTS
 from spikebridge.cli.steps import require_steps
 from spikebridge.sim.options import SimulationOptions
-from spikebridge.training.config import STRICT, TrainingConfig
+from spikebridge.training.config import TrainingConfig
+from spikebridge.training.config_fields import STRICT
+from spikebridge.training.config_sweep import SweepConfig, flattened
 from spikebridge.validation.labelled import CONTINUOUS_STEP_MS
+from spikebridge.validation.patterns_parameters import PatternParameters
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -35,20 +39,46 @@ class StagesConfig:
             `finer_steps_ms` lists 0.1 as well, it is simulated once.
         physical: simulate in mV, pA, pF and nS too, at the finest of all these steps, and require the spikes of the
             simulation without units.
+        patterns: search `continuous.h5`, or `grid.h5` if there is none, for spatio-temporal spike patterns with the
+            parameters of `[patterns]`, as a chapter of the report.
+        knobs: change one thing at a time in Brian2 and see what it costs, as `[knobs]` says, as a chapter of the report
+            and in the folder `knobs`.
     """
 
     finer_steps_ms: tuple[Annotated[float, Field(gt=0)], ...] = ()
     continuous: bool = False
     physical: bool = False
+    patterns: bool = False
+    knobs: bool = False
+
+
+@dataclass(frozen=True, config=STRICT)
+class KnobsConfig:
+    """How the realism knobs are turned, at the amounts of `spikebridge knobs`.
+
+    Attributes:
+        samples: drawn with the seed, equally many of every class; not given, 100 of them, or all if there are fewer.
+        draws: of every random change.
+        seed: of draws and samples.
+        drop_points: percentage points of accuracy that the summary looks for.
+    """
+
+    samples: Annotated[int, Field(ge=1)] | None = None
+    draws: Annotated[int, Field(ge=1)] = 3
+    seed: Annotated[int, Field(ge=0)] = 0
+    drop_points: Annotated[float, Field(gt=0, le=100)] = DROP_POINTS
 
 
 @dataclass(frozen=True, config=STRICT)
 class RunConfig:
-    """A whole run. In the file the tables of `training` stand at the top level, beside `simulation` and `stages`."""
+    """A whole run. In the file the tables of `training` stand at the top level, beside the other tables."""
 
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     simulation: SimulationOptions = Field(default_factory=SimulationOptions)
     stages: StagesConfig = Field(default_factory=StagesConfig)
+    patterns: PatternParameters = Field(default_factory=PatternParameters)
+    knobs: KnobsConfig = Field(default_factory=KnobsConfig)
+    sweep: SweepConfig = Field(default_factory=SweepConfig)
 
     @model_validator(mode="after")
     def _steps_fit(self) -> Self:
@@ -64,7 +94,13 @@ class RunConfig:
         return self
 
 
-OWN_TABLES = ("simulation", "stages")
+OWN_TABLES = ("simulation", "stages", "patterns", "knobs", "sweep")
+
+
+def full(config: RunConfig) -> RunConfig:
+    """The same run with every stage that the full report consists of (`run --full`)."""
+    continuous = config.training.data.step_ms != CONTINUOUS_STEP_MS  # else grid.h5 is it
+    return replace(config, stages=replace(config.stages, continuous=continuous, patterns=True, knobs=True))
 
 
 def load_config(name: str, overrides: Sequence[str] = ()) -> RunConfig:
@@ -75,13 +111,16 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> RunConfig:
     """
     values = _read(name)
     for override in overrides:
-        _apply(values, override)
+        apply_override(values, override)
     return parse_config(values, name)
 
 
 def parse_config(values: Mapping[str, Any], source: str) -> RunConfig:
     """A validated configuration from the tables of a file; `source` is named in errors."""
     nested: dict[str, Any] = {key: values[key] for key in OWN_TABLES if key in values}
+    sweep = nested.get("sweep")
+    if isinstance(sweep, Mapping) and isinstance(sweep.get("space"), Mapping):
+        nested["sweep"] = {**sweep, "space": flattened(sweep["space"])}
     nested["training"] = {key: value for key, value in values.items() if key not in OWN_TABLES}
     try:
         # Strict JSON takes lists for tuples and whole numbers for floats, as TOML means them, and nothing else.
@@ -93,6 +132,8 @@ def parse_config(values: Mapping[str, Any], source: str) -> RunConfig:
 def save_config(config: RunConfig, path: Path) -> None:
     """Write the resolved configuration, defaults included, as TOML that `load_config` reads back."""
     values = _without_none(asdict(config))
+    if config.sweep == SweepConfig():
+        del values["sweep"]  # said only where somebody searches
     document = {**values.pop("training"), **values}
     # Plain values before tables, as TOML wants them.
     ordered = dict(sorted(document.items(), key=lambda item: isinstance(item[1], dict)))
@@ -138,7 +179,12 @@ def _read(name: str) -> dict[str, Any]:
         raise ConfigError(f"{name}: no valid TOML: {error}") from None
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Set one value, `section.key=value`, in the tables of a file.
+
+    Raises:
+        ConfigError: it is not written so.
+    """
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override!r}: write section.key=value, for example --set optimiser.epochs=5")

@@ -14,7 +14,7 @@ from spikebridge.bridge.network_file import load_network, network_sha256
 from spikebridge.bridge.recording import Recording
 from spikebridge.bridge.recording_file import load_recording
 from spikebridge.bridge.spec import NetworkSpec
-from spikebridge.cli.stages import NETWORK
+from spikebridge.cli.files import NETWORK
 
 if TYPE_CHECKING:
     from spikebridge.validation.closeup import Side

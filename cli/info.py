@@ -21,6 +21,8 @@ def describe(path: Path) -> str:
     Raises:
         DataError: none of these, missing, or damaged.
     """
+    if path.is_dir():
+        raise DataError("is a folder; give a file in it, for example its network.h5 or reference.h5", path=path)
     if not path.is_file():
         raise DataError("no such file", path=path)
     try:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from spikebridge.bridge.errors import DataError, SpikebridgeError
 from spikebridge.bridge.provenance import versions
-from spikebridge.cli import commands, diverge
+from spikebridge.cli import commands, compare, convert, diverge, knobs, patterns, sweep
+from spikebridge.cli.arguments import add_cluster, add_configuration, count, duration_ms
 
 EXIT_CODES = """\
 exit codes:
@@ -20,7 +21,7 @@ exit codes:
   3  a data or result file is missing, damaged or cannot be written
   4  a network or recording is inconsistent, or asks for what cannot be done
   5  recordings that should be the same, spike for spike, are not
-  130  interrupted; `run` and `train` continue where they stopped
+  130  interrupted; `run`, `train`, `simulate`, `patterns`, `knobs` and `sweep` continue where they stopped
 """
 
 CONFIG_HELP = "a TOML file, or the name of a built-in configuration (demo)"
@@ -45,6 +46,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_simulate(subparsers)
     _add_validate(subparsers)
     diverge.configure(_command(subparsers, "diverge", diverge.HELP, diverge.EXAMPLES))
+    compare.configure(_command(subparsers, "compare", compare.HELP, compare.EXAMPLES))
+    convert.configure(_command(subparsers, "convert", convert.HELP, convert.EXAMPLES))
+    patterns.configure(_command(subparsers, "patterns", patterns.HELP, patterns.EXAMPLES))
+    knobs.configure(_command(subparsers, "knobs", knobs.HELP, knobs.EXAMPLES))
+    sweep.configure(_command(subparsers, "sweep", sweep.HELP, sweep.EXAMPLES))
     _add_data(subparsers)
     _add_info(subparsers)
     return parser
@@ -64,17 +70,7 @@ def _command(subparsers: _Subparsers, name: str, help_text: str, examples: str) 
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", metavar="CONFIG", help=CONFIG_HELP)
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for everything that is written")
-    parser.add_argument("--data", metavar="DIR", help="folder of the data files, where the configuration reads files")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="overrides",
-        metavar="SECTION.KEY=VALUE",
-        help="override one value of the configuration; may be repeated",
-    )
+    add_configuration(parser, CONFIG_HELP)
     parser.add_argument(
         "--start-from",
         metavar="DIR",
@@ -90,9 +86,18 @@ def _add_run(subparsers: _Subparsers) -> None:
         "train, export, simulate in Brian2 and validate, continuing whatever an interrupted run has finished",
         "  spikebridge run demo --out runs/demo\n"
         "  spikebridge run examples/spoken_digits.toml --data DATA --out runs/digits\n"
+        "  spikebridge run examples/spoken_digits.toml --data DATA --out runs/digits --full\n"
         "  spikebridge run examples/spoken_digits.toml --data DATA --out runs/five --set realisations=5\n",
     )
     _add_config(parser)
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="with everything the report can have: 0.1 ms, spike patterns, realism knobs; the same as "
+        "--set stages.continuous=true --set stages.patterns=true --set stages.knobs=true. On a finished run only what "
+        "is missing is done",
+    )
+    add_cluster(parser, "simulate")
     parser.set_defaults(function=commands.run)
 
 
@@ -114,22 +119,42 @@ def _add_simulate(subparsers: _Subparsers) -> None:
         "simulate",
         "run an exported network in Brian2 on the inputs of a recording",
         "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out grid.h5\n"
-        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out fine.h5 --step-ms 1\n"
         "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out cont.h5 --step-ms 0.1\n"
         "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out replay.h5 --replay\n"
-        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out mv.h5 --physical\n",
+        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --out mv.h5 --physical\n"
+        "  spikebridge simulate runs/demo/network.h5 --inputs runs/demo/reference.h5 --step-ms 0.1 --plan\n"
+        "  spikebridge simulate runs/five/seed-*/network.h5 --inputs runs/five/seed-0/reference.h5 --out fine \\\n"
+        "      --step-ms 1 --step-ms 0.1 --cluster tcp://scheduler:8786\n\n"
+        "An interrupted simulation continues where it stopped when the same command is given again; see\n"
+        "docs/simulation.md.\n",
     )
-    parser.add_argument("network", metavar="NETWORK.h5", help="what `train` exported")
+    parser.add_argument("networks", metavar="NETWORK.h5", nargs="+", help="what `train` exported")
     parser.add_argument("--inputs", required=True, metavar="RECORDING.h5", help="a recording that holds the inputs")
-    parser.add_argument("--out", required=True, metavar="FILE.h5", help="the recording to write")
-    parser.add_argument("--step-ms", type=float, metavar="MS", help="time step; default: the training grid")
-    parser.add_argument("--backend", choices=("numpy", "cython", "cpp"), help="runtime with NumPy or Cython, or C++")
-    parser.add_argument("--samples", type=int, metavar="N", help="only the first N samples")
+    parser.add_argument(
+        "--out", metavar="FILE.h5|DIR", help="the recording to write; a folder for several networks or several steps"
+    )
+    parser.add_argument(
+        "--step-ms", type=duration_ms, action="append", metavar="MS", help="may be repeated; default: training's step"
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "numpy", "cython", "cpp", "cuda"),
+        help="Brian2's runtime with NumPy or Cython, C++, or an NVIDIA GPU; default: auto, what should be done first",
+    )
+    parser.add_argument(
+        "--workers", type=count, metavar="N", help="processes on this machine; default: one per core in C++"
+    )
+    parser.add_argument("--lanes", type=count, metavar="N", help="copies of the network side by side in each process")
+    parser.add_argument("--samples", type=count, metavar="N", help="only the first N samples")
     parser.add_argument(
         "--replay", action="store_true", help="drive every population alone with the recorded spikes of its sources"
     )
+    parser.add_argument("--keep-readout", action="store_true", help="store readout traces off the training grid too")
+    parser.add_argument("--plan", action="store_true", help="say what it would take on this machine, and do not run it")
+    add_cluster(parser, "simulate")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     _add_physical(parser)
+    _add_disturbance(parser)
     parser.set_defaults(function=commands.simulate)
 
 
@@ -143,6 +168,25 @@ def _add_physical(parser: argparse.ArgumentParser) -> None:
     electric.add_argument("--leak-ns", type=float, metavar="NS", help="of every membrane, instead of the capacitance")
     group.add_argument("--rest-mv", type=float, metavar="MV", help="resting potential; default -70")
     group.add_argument("--threshold-mv", type=float, metavar="MV", help="potential of threshold 1; default -50")
+
+
+def _add_disturbance(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("disturbances", "not on a GPU; docs/model.md defines them")
+    group.add_argument(
+        "--membrane-noise",
+        type=float,
+        default=0.0,
+        metavar="SD",
+        help="noise of every hidden neuron's membrane: its standard deviation without input, where the threshold is 1",
+    )
+    group.add_argument(
+        "--transmission-failure",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="probability that a spike is lost at a synapse",
+    )
+    group.add_argument("--noise-seed", type=int, metavar="N", help="of what is drawn; default 0")
 
 
 def _add_validate(subparsers: _Subparsers) -> None:
@@ -193,8 +237,7 @@ def _add_info(subparsers: _Subparsers) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = build_parser().parse_args(arguments)
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("spikebridge").setLevel(logging.INFO)
+    _log_to_standard_error()
     # Threads that spin while they wait slow each other down by a factor of ten when the machine is shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
@@ -210,9 +253,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"spikebridge: error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
         return DataError.exit_code
     except KeyboardInterrupt:
-        print("spikebridge: interrupted; `run` and `train` continue where they stopped", file=sys.stderr)
+        print(
+            "spikebridge: interrupted; `run`, `train`, `simulate`, `patterns`, `knobs`, `sweep` and `data` continue "
+            "where they stopped when the same command is given again",
+            file=sys.stderr,
+        )
         return 130
     return 0
+
+
+def _log_to_standard_error() -> None:
+    """What spikebridge says, and warnings of libraries: Dask alone would say forty lines about every cluster."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_worth_showing)
+    logging.basicConfig(format="%(message)s", handlers=[handler])
+    logging.getLogger("spikebridge").setLevel(logging.INFO)
+    # Brian2 keeps a log in TMPDIR. If that is full, its tracebacks must not hide what we say about it.
+    logging.raiseExceptions = False
+
+
+def _worth_showing(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or record.name.split(".")[0] == "spikebridge"
 
 
 if __name__ == "__main__":

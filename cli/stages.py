@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,20 +17,16 @@ from spikebridge.bridge.physical import PhysicalUnits
 from spikebridge.bridge.provenance import source_sha256, versions
 from spikebridge.bridge.recording import Recording
 from spikebridge.bridge.recording_file import load_recording, save_recording
+from spikebridge.cli.analyses import run_chapters
 from spikebridge.cli.config import RunConfig, save_config
+from spikebridge.cli.files import CONFIG, CONTINUOUS, GRID, NETWORK, PHYSICAL, REFERENCE, REPLAY
 from spikebridge.validation.labelled import CONTINUOUS_STEP_MS
 
-type Backend = Literal["numpy", "cython", "cpp"]
+if TYPE_CHECKING:  # Brian2 takes seconds to import
+    from spikebridge.sim.evaluation import Evaluation
+    from spikebridge.validation.chapter import Chapter
 
 log = logging.getLogger("spikebridge")
-
-CONFIG = "config.toml"
-NETWORK = "network.h5"
-REFERENCE = "reference.h5"
-GRID = "grid.h5"
-REPLAY = "replay.h5"
-CONTINUOUS = "continuous.h5"
-PHYSICAL = "physical.h5"
 
 
 def other_steps(config: RunConfig) -> dict[str, float]:
@@ -62,11 +58,13 @@ def train(
     """
     from spikebridge.training.checkpoint import load_start
     from spikebridge.training.dataset import load_dataset
+    from spikebridge.training.device import training_device
     from spikebridge.training.executor import run_pytorch
     from spikebridge.training.export import export
     from spikebridge.training.fit import fit, require_same_training
 
     training = config.training
+    training_device(training.device)  # before data are read
     data = load_dataset(training.data, data_folder, seed)
     log.info("training samples: %s; validation samples: %s", data.train.crop, data.validation.crop)
     start = None if start_from is None else load_start(start_from, training, data.provenance, seed)
@@ -99,9 +97,27 @@ def train(
 
 def simulate_run(config: RunConfig, out: Path, *, progress: bool) -> None:
     """Grid simulation, replay, other steps and physical units of the network in `out`, each written as a recording."""
-    from spikebridge.sim.run import simulate, simulate_replay, units_text
+    from spikebridge.sim.to_files import simulate_to_files
 
-    spec, reference = load_network(out / NETWORK), load_recording(out / REFERENCE)
+    for path, prepare in _simulations(config, out).items():
+        simulate_to_files({path: prepare()}, progress=progress)
+
+
+def simulate_on_cluster(config: RunConfig, folders: Sequence[Path], cluster: str, *, progress: bool) -> None:
+    """The simulations of `simulate_run` for several folders, all at once: every sample of each is a task for itself."""
+    from spikebridge.sim.to_files import simulate_to_files
+
+    needed = {path: prepare for folder in folders for path, prepare in _simulations(config, folder).items()}
+    if needed:
+        evaluations = {path: prepare() for path, prepare in needed.items()}
+        simulate_to_files(evaluations, cluster=cluster, progress=progress)
+
+
+def _simulations(config: RunConfig, out: Path) -> dict[Path, Callable[[], Evaluation]]:
+    """What is missing of the simulations of a run, by file."""
+    from spikebridge.sim.evaluation import asked, evaluation, replay_evaluation, units_text
+
+    spec, reference = load_network(out / NETWORK), load_recording(out / REFERENCE, readout=False)
     options = config.simulation
     at_step = {out / GRID: spec.training_step_ms}
     at_step |= {out / name: step_ms for name, step_ms in other_steps(config).items()}
@@ -109,19 +125,17 @@ def simulate_run(config: RunConfig, out: Path, *, progress: bool) -> None:
     if config.stages.physical:
         at_step[out / PHYSICAL] = min(at_step.values())
         units[out / PHYSICAL] = PhysicalUnits()
-    run_at = partial(simulate, spec, reference.trials, options=options, progress=progress)
-    jobs: dict[Path, Callable[[], Recording]] = {
-        path: partial(run_at, step_ms=step_ms, physical=units.get(path)) for path, step_ms in at_step.items()
+    needed = partial(evaluation, spec, reference.trials, options=options)
+    jobs: dict[Path, Callable[[], Evaluation]] = {
+        path: partial(needed, step_ms=step_ms, physical=units.get(path)) for path, step_ms in at_step.items()
     }
-    jobs[out / REPLAY] = partial(simulate_replay, spec, reference, options=options, progress=progress)
-    wanted = {f"simulation.{key}": str(value) for key, value in asdict(options).items()} | versions("brian2")
-    wanted["source_sha256"] = source_sha256("bridge", "sim")
-    for path, simulation in jobs.items():
-        if _is_current(path, reference, at_step.get(path), wanted | {"units": units_text(units.get(path))}):
+    jobs[out / REPLAY] = partial(replay_evaluation, spec, reference, options=options)
+    for path in list(jobs):
+        wanted = asked(options) | {"units": units_text(units.get(path))}
+        if _is_current(path, reference, at_step.get(path), wanted):
             log.info("%s is up to date", path)
-            continue
-        save_recording(simulation(), path)
-        log.info("wrote %s", path)
+            del jobs[path]
+    return jobs
 
 
 def _is_current(path: Path, reference: Recording, step_ms: float | None, wanted: Mapping[str, str]) -> bool:
@@ -155,13 +169,20 @@ def validate_run(config: RunConfig, out: Path) -> None:
     """
     paths = [out / GRID, out / REPLAY, *(out / name for name in other_steps(config))]
     paths += [out / PHYSICAL] if config.stages.physical else []
-    validate_files(out / NETWORK, out / REFERENCE, paths, out, same_network=True)
+    chapters = run_chapters(config, out)
+    validate_files(out / NETWORK, out / REFERENCE, paths, out, same_network=True, chapters=chapters)
 
 
 def validate_files(
-    network: Path, reference_path: Path, simulations: Sequence[Path], out: Path, *, same_network: bool
+    network: Path,
+    reference_path: Path,
+    simulations: Sequence[Path],
+    out: Path,
+    *,
+    same_network: bool,
+    chapters: Sequence[Chapter] = (),
 ) -> None:
-    """Write the report of some recordings, then fail if what must be identical is not.
+    """Write the report of some recordings and chapters, then fail if what must be identical is not.
 
     Raises:
         SpecError: recordings that do not belong together.
@@ -202,53 +223,15 @@ def validate_files(
         reference = reference.select(first)
         found = {label: recording.select(first) for label, recording in found.items()}
         replay = None if replay is None else replay.select(first)
-    report = build_report(load_network(network), reference, found, replay=replay, same_network=same_network)
+    report = build_report(
+        load_network(network), reference, found, replay=replay, same_network=same_network, chapters=chapters
+    )
     html, _ = write_report(report, out)
     log.info("%s", report.verdict.headline)
     for sentence in report.verdict.sentences:
         log.info("  %s", sentence)
     if report.verdict.status is Status.DIFFERENT:
         raise ParityError(f"{report.verdict.headline} {report.verdict.sentences[0]} See {html}")
-
-
-def simulate_file(
-    network: Path,
-    inputs: Path,
-    out: Path,
-    *,
-    step_ms: float | None,
-    backend: Backend | None,
-    samples: int | None,
-    replay: bool,
-    physical: PhysicalUnits | None = None,
-    progress: bool,
-) -> None:
-    """One simulation of `network` on the inputs of a recording, without units unless `physical` says which."""
-    from spikebridge.sim.options import SimulationOptions
-    from spikebridge.sim.run import simulate, simulate_replay
-
-    if out.resolve() in (network.resolve(), inputs.resolve()):
-        raise SpecError(f"--out {out} would overwrite an input; give another name")
-    if out.is_dir():
-        raise SpecError(f"--out {out} is a folder; give the name of the file to write")
-    spec, recording = load_network(network), load_recording(inputs)
-    options = SimulationOptions() if backend is None else SimulationOptions(backend=backend)
-    trials = recording.trials
-    if samples is not None:
-        if replay or not 1 <= samples <= trials.n_samples:
-            raise SpecError(f"--samples takes 1 .. {trials.n_samples}, and does not go with --replay")
-        trials = trials.select(np.arange(samples))
-    if replay:
-        if physical is not None:
-            raise SpecError("--physical runs the whole network and --replay each population alone; give one of them")
-        if step_ms not in (None, recording.step_ms):
-            raise SpecError(f"a replay runs on the recording's step of {recording.step_ms:g} ms")
-        done = simulate_replay(spec, recording, options=options, progress=progress)
-    else:
-        chosen = spec.training_step_ms if step_ms is None else step_ms
-        done = simulate(spec, trials, step_ms=chosen, options=options, physical=physical, progress=progress)
-    save_recording(done, out)
-    log.info("wrote %s", out)
 
 
 def summarise(config: RunConfig, out: Path) -> None:

@@ -67,8 +67,17 @@ def plan_layout(network: GridNetwork, samples: int, lanes: int) -> Layout:
     return Layout(lanes, -(-samples // lanes), network.n_steps, gap_steps(network))
 
 
-def batches(network: GridNetwork, samples: int, lanes: int, limit_mib: int) -> list[IntArray]:
+def batches(
+    network: GridNetwork, samples: int, lanes: int, limit_mib: int, *, one_round: bool = False
+) -> list[IntArray]:
     """The samples of each Network, so that the readout traces of one stay within the limit, but at least one per lane.
+
+    Args:
+        network: the network on its grid.
+        samples: how many there are.
+        lanes: copies of the network side by side.
+        limit_mib: of the readout traces.
+        one_round: never more than one per lane.
 
     Raises:
         SpecError: there are no samples, or one is too long for Brian2.
@@ -79,6 +88,6 @@ def batches(network: GridNetwork, samples: int, lanes: int, limit_mib: int) -> l
     if period > MAX_STEPS:
         raise SpecError(f"a sample of {period} steps is too long; Brian2 counts to {MAX_STEPS}: use a coarser step")
     per_sample = 8 * period * network.spec.sizes[network.spec.readout.population]
-    rounds = min(limit_mib * MIB // (per_sample * lanes), MAX_STEPS // period)
+    rounds = 1 if one_round else min(limit_mib * MIB // (per_sample * lanes), MAX_STEPS // period)
     size = max(rounds, 1) * lanes
     return np.split(np.arange(samples, dtype=np.int64), range(size, samples, size))

@@ -1,19 +1,35 @@
-"""From what Brian2 monitored to spikes and readout potentials per sample."""
+"""From what Brian2 monitored to spikes, scores and readout potentials per sample."""
 
 from __future__ import annotations
 
 import brian2
 import numpy as np
 
-from spikebridge.bridge.arrays import FloatArray
+from spikebridge.bridge.arrays import FloatArray, IntArray
+from spikebridge.bridge.decoding import decode
 from spikebridge.bridge.discretise import GridNetwork
 from spikebridge.bridge.errors import SpecError
 from spikebridge.bridge.spikes import SpikeTrains
 from spikebridge.sim.build import Built
+from spikebridge.sim.engine import Simulated
 from spikebridge.sim.layout import Layout
 
 
-def require_finite(built: Built, layout: Layout) -> None:
+def read_simulated(built: Built, grid: GridNetwork, layout: Layout, samples: int, *, keep_readout: bool) -> Simulated:
+    """What the network did with the first `samples` samples of a layout; the rest of its lanes ran without one.
+
+    Raises:
+        SpecError: as `require_finite`.
+    """
+    require_finite(built)
+    spec = grid.spec
+    spikes = {name: read_spikes(name, built, grid, layout, samples) for name in spec.spiking_populations}
+    readout = read_readout(built, grid, layout, samples)
+    scores = decode(readout, spec.readout.decoding, step_ms=grid.step_ms, training_step_ms=spec.training_step_ms)
+    return Simulated(spikes, scores, readout if keep_readout else None)
+
+
+def require_finite(built: Built) -> None:
     """Refuse a run in which a state variable is NaN or infinite at the end; such a neuron just never spikes.
 
     Raises:
@@ -23,11 +39,16 @@ def require_finite(built: Built, layout: Layout) -> None:
         for variable in target.model.state:
             bad = ~np.isfinite(np.asarray(getattr(target.group, variable)[:]))
             if bad.any():
-                neurons = np.unique(np.flatnonzero(bad) % target.size)
-                raise SpecError(
-                    f"the simulation diverged: {variable} of {neurons.size} of {target.size} neurons of {name!r} is "
-                    f"not finite at the end of {layout.rounds} samples, first neuron {neurons[0]}; look at its weights"
-                )
+                raise diverged(name, variable, target.size, np.flatnonzero(bad) % target.size)
+
+
+def diverged(population: str, variable: str, size: int, neurons: IntArray) -> SpecError:
+    """The error for neurons (with repetitions) of which a variable is not finite at the end of a sample."""
+    found = np.unique(neurons)
+    return SpecError(
+        f"the simulation diverged: {variable} of {found.size} of {size} neurons of {population!r} is not finite, first "
+        f"neuron {found[0]}; look at its weights"
+    )
 
 
 def read_spikes(name: str, built: Built, grid: GridNetwork, layout: Layout, samples: int) -> SpikeTrains:
@@ -37,7 +58,8 @@ def read_spikes(name: str, built: Built, grid: GridNetwork, layout: Layout, samp
     lane, neuron = np.divmod(np.asarray(monitor.i[:], dtype=np.int64), size)
     sample = layout.sample(lane, step)
     taken = np.flatnonzero(sample < samples)  # in the last round some lanes run without a sample
-    taken = taken[np.argsort(sample[taken], kind="stable")]
+    # A GPU records the spikes of a step in any order.
+    taken = taken[np.lexsort((neuron[taken], step[taken], sample[taken]))]
     offsets = np.zeros(samples + 1, dtype=np.int64)
     np.cumsum(np.bincount(sample[taken], minlength=samples), out=offsets[1:])
     return SpikeTrains(

@@ -288,6 +288,19 @@ def every_kind_network(seed: int = 0, n_steps: int = 40) -> NetworkSpec:
     return random_network(kinds, seed=seed, recurrence=2, feedback=True, n_steps=n_steps)
 
 
+def little_to_compile(seed: int = 0, n_steps: int = 40) -> NetworkSpec:
+    """Two populations and a readout with every kind of synapse and reset, adaptation and refractoriness or not.
+
+    For Cython, which compiles each of Brian2's operations by itself, for seconds: `every_kind_network` has a hundred.
+    """
+    kinds = (
+        Kind("oscillatory", SynapseKind.DELTA, Reset.SUBTRACT, 3, 1, False),
+        Kind("lif", SynapseKind.PULSE, Reset.TO_VALUE, 0, 3, True),
+    )
+    readout = Kind("lif", SynapseKind.EXPONENTIAL, Reset.SUBTRACT, 0, 1, False)
+    return random_network(kinds, seed=seed, recurrence=None, readout=readout, n_steps=n_steps)
+
+
 kinds = st.builds(
     Kind,
     neuron=st.sampled_from(NEURON_KINDS),

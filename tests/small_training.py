@@ -3,14 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from spikebridge.training.config import (
-    DataConfig,
-    NetworkConfig,
-    NeuronConfig,
-    OptimiserConfig,
-    RegulariserConfig,
-    TrainingConfig,
-)
+from spikebridge.training.config import NetworkConfig, NeuronConfig, TrainingConfig
+from spikebridge.training.config_data import DataConfig
+from spikebridge.training.config_recipe import OptimiserConfig, RegulariserConfig
 
 SMALL = TrainingConfig(
     threads=1,

@@ -44,6 +44,16 @@ def imported_names(source: str) -> Iterator[tuple[int, str]]:
                 yield node.lineno, name
 
 
+def test_elephant_is_imported_in_one_place() -> None:
+    """There, what its import does to warnings is undone."""
+    importing = {
+        path.name
+        for path in (ROOT / "validation").glob("*.py")
+        if any(name.partition(".")[0] == "elephant" for _, name in imported_names(path.read_text()))
+    }
+    assert importing == {"elephant_functions.py"}
+
+
 def import_violations(source: str, layer: str) -> list[str]:
     """What the imports of a file in the folder `layer` ("" for none) break."""
     found = []

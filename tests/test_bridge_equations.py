@@ -74,8 +74,10 @@ def test_without_refractoriness_nothing_freezes() -> None:
     assert "frozen_w_u" not in made.constants
 
 
-def test_a_reset_value_of_numpy_is_a_plain_number() -> None:
-    assert model(neurons(reset=Reset.TO_VALUE, reset_value=np.float64(-0.25))).reset == "u = -0.25"
+def test_a_reset_value_is_a_parameter() -> None:
+    made = model(neurons(reset=Reset.TO_VALUE, reset_value=np.float64(-0.25)))
+    assert made.reset == "u = u_reset"
+    assert (made.constants["u_reset"] == -0.25).all()
 
 
 def test_every_parameter_has_a_value_per_neuron_and_every_name_is_declared() -> None:

@@ -62,6 +62,9 @@ def test_a_file_states_only_what_differs(tmp_path: Path) -> None:
             r"stages\.continuous: the training step.* leave it out",
         ),
         ("seed = \n", "no valid TOML"),
+        ("[patterns]\nsurogates = 3\n", r"unknown key 'patterns\.surogates'; did you mean 'patterns\.surrogates'\?"),
+        ("[patterns]\nsurrogates = 10\n", r"patterns\.surrogates is 10; .* need at least 80"),
+        ("[patterns]\nsurrogates = 'many'\n", r"patterns\.surrogates: .*integer.*got 'many'"),
     ],
 )
 def test_errors_name_the_key_and_the_nearest_valid_one(tmp_path: Path, text: str, said: str) -> None:

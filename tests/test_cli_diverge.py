@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from executed import delayed
-from small_training import SMALL_DEMO
 
 from spikebridge.bridge.network_file import load_network, save_network
 from spikebridge.bridge.recording_file import load_recording, save_recording
@@ -21,11 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(small_demo: Path) -> Path:
     """`run/` of a small training, and beside it `faulty.h5` and its simulation `faulty_grid.h5`."""
-    folder = tmp_path_factory.mktemp("diverge")
-    run = folder / "run"
-    assert main(["run", "demo", "--out", str(run), *SMALL_DEMO]) == 0
+    folder, run = small_demo.parent, small_demo
     spec = load_network(run / "network.h5")
     strongest = int(np.abs(spec.projections[0].weight).argmax())
     faulty = delayed(spec.projections[0], strongest, 1)

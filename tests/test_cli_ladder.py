@@ -33,9 +33,12 @@ def _quiet_logging() -> Iterator[None]:
     logging.getLogger("spikebridge").setLevel(logging.NOTSET)
 
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
+
 @pytest.fixture(scope="module")
 def ladder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Trained at 10 ms, two realisations, simulated at finer steps and in continuous time."""
+    """Trained at 10 ms, two realisations, simulated at finer steps and in continuous time; with its pictures."""
     out = tmp_path_factory.mktemp("ladder") / "run"
     steps = ["--set=stages.finer_steps_ms=[5.0, 2.0, 1.0]", "--set=stages.continuous=true", "--set=realisations=2"]
     assert main(["run", "demo", "--out", str(out), *SMALL, *steps]) == 0

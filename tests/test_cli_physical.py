@@ -32,8 +32,12 @@ SMALL = [
 ]
 
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With its pictures."""
     out = tmp_path_factory.mktemp("run") / "small"
     assert main(["run", "demo", "--out", str(out), *SMALL]) == 0
     return out

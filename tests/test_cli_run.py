@@ -17,12 +17,13 @@ from spikebridge.bridge.network_file import load_network, save_network
 from spikebridge.bridge.recording_file import load_recording
 from spikebridge.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("run") / "small"
-    assert main(["run", "demo", "--out", str(out), *SMALL_DEMO]) == 0
-    return out
+def run(small_demo: Path) -> Path:
+    """Its report has its pictures."""
+    return small_demo
 
 
 @pytest.fixture(autouse=True)
@@ -206,6 +207,7 @@ def test_info_describes_a_data_file(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["train", "demo", "--out", "{out}", "--set", "data.source=files"], 2, "--data"),
         (["train", "demo", "--out", "{out}", "--set", "data.source=files", "--data", "{out}"], 3, "shd_train.h5"),
         (["info", "{out}/nothing.h5"], 3, "no such file"),
+        (["info", "{out}"], 3, "is a folder; give a file in it"),
         (["train", "demo", "--out", "/dev/null/x", "--quiet"], 3, "/dev/null/x"),
         (["run", "demo", "--out", "{out}", "--set", "training.seed=1"], 2, "unknown key 'training'"),
         (["simulate", "{out}/n.h5", "--inputs", "{out}/r.h5", "--out", "{out}/s.h5"], 3, "no such file"),

@@ -2,7 +2,10 @@
 
 import importlib.util
 import re
+import shlex
 from pathlib import Path
+
+import pytest
 
 from spikebridge.cli.config import valid_keys
 from spikebridge.cli.main import build_parser
@@ -34,12 +37,14 @@ def test_links_lead_somewhere() -> None:
                 assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
-def test_every_command_line_in_the_readme_parses() -> None:
-    lines = [line.strip() for line in README.splitlines() if line.strip().startswith("spikebridge ")]
-    assert len(lines) >= 4
+@pytest.mark.parametrize("page", ["README.md", "docs/simulation.md", "docs/sweep.md"])
+def test_every_command_line_parses(page: str) -> None:
+    lines = [line.strip() for line in (ROOT / page).read_text().splitlines()]
+    commands = [match[1] for line in lines if (match := re.match(r"(?:[A-Z_]+=\S+ )?spikebridge ([^:].*)", line))]
+    assert len(commands) >= 4
     parser = build_parser()
-    for line in lines:
-        parser.parse_args(line.split()[1:])
+    for command in commands:
+        parser.parse_args(shlex.split(command))
 
 
 def test_the_python_example_compiles_and_imports_exist() -> None:

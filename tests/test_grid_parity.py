@@ -1,5 +1,7 @@
 """Rung 1 on random networks: PyTorch, the NumPy reference and Brian2 give the same bits, in float64."""
 
+from collections.abc import Callable
+
 import brian2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import (
     every_kind_network,
+    little_to_compile,
     network_specs,
     on_training_grid,
     random_inputs,
@@ -87,8 +90,9 @@ def test_brian2_equals_the_reference_on_many_networks(spec: NetworkSpec, seed: i
     assert_brian2_equals_reference(grid, random_inputs(grid, 3, seed), NUMPY)
 
 
-def test_the_strategy_and_the_large_network_spike() -> None:
-    grid = on_training_grid(every_kind_network())
+@pytest.mark.parametrize("make", [every_kind_network, little_to_compile])
+def test_the_networks_that_are_compiled_spike(make: Callable[..., NetworkSpec]) -> None:
+    grid = on_training_grid(make())
     spikes, _ = run_reference(grid, random_inputs(grid, 5, seed=0))
     assert all(trains.n_spikes > 20 for trains in spikes.values())
 
@@ -106,7 +110,7 @@ def test_lanes_and_rounds_do_not_change_the_result(lanes: int) -> None:
     """Nothing leaks from one sample into the next, spikes in flight and adaptation included."""
     grid = on_training_grid(every_kind_network(seed=3, n_steps=25))
     inputs = random_inputs(grid, 7, seed=2)
-    assert_brian2_equals_reference(grid, inputs, SimulationOptions(lanes=lanes))
+    assert_brian2_equals_reference(grid, inputs, SimulationOptions(backend="numpy", lanes=lanes))
 
 
 def test_a_gap_that_is_too_short_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +119,7 @@ def test_a_gap_that_is_too_short_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = random_inputs(grid, 7, seed=2)
     monkeypatch.setattr("spikebridge.sim.layout.gap_steps", lambda _: 0)
     with pytest.raises(AssertionError):
-        assert_brian2_equals_reference(grid, inputs, SimulationOptions(lanes=1))
+        assert_brian2_equals_reference(grid, inputs, SimulationOptions(backend="numpy", lanes=1))
 
 
 @given(network_specs(), st.integers(0, 2**32 - 1))

@@ -81,7 +81,7 @@ def test_brian2_own_integration_is_found_out(monkeypatch: pytest.MonkeyPatch) ->
     with np.errstate(invalid="ignore", divide="ignore"):
         with pytest.raises(SpecError, match="not finite"):
             in_brian2(found, "numpy")
-        monkeypatch.setattr("spikebridge.sim.run.require_finite", lambda *_: None)
+        monkeypatch.setattr("spikebridge.sim.read.require_finite", lambda *_: None)
         said = disagreements(found, in_brian2(found, "numpy"), "exact")
     lost = {number for number, text in said.items() if "spikes of hidden0" in text}
     kinds = {number: case.grid.spec.population("hidden0") for number, case in enumerate(found)}

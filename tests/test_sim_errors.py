@@ -13,7 +13,7 @@ from spikebridge.bridge.spikes import SpikeTrains
 from spikebridge.sim.options import SimulationOptions
 from spikebridge.sim.run import run_network, simulate, simulate_replay
 
-OPTIONS = SimulationOptions(lanes=2)
+OPTIONS = SimulationOptions(backend="numpy", lanes=2)
 
 
 def small() -> NetworkSpec:
@@ -24,7 +24,7 @@ def small() -> NetworkSpec:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"backend": "cuda"}, "'numpy', 'cython' or 'cpp'"),
+        ({"backend": "opencl"}, "'numpy', 'cython', 'cpp' or 'cuda'"),
         ({"lanes": 0}, "greater than or equal to 1"),
         ({"lanes": 2.0}, "valid integer"),
         ({"keep_readout": "yes"}, "valid boolean"),

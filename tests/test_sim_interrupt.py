@@ -41,3 +41,4 @@ def test_an_interrupted_simulation_is_no_recording(monkeypatch: pytest.MonkeyPat
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         simulate(spec, trials, step_ms=10.0, options=SimulationOptions(backend="numpy"))
+    assert not brian2.Network._globally_running  # else Brian2's handler swallows the next Ctrl-C

@@ -32,7 +32,7 @@ from spikebridge.sim.options import SimulationOptions
 from spikebridge.sim.run import run_network, simulate, simulate_replay
 from spikebridge.sim.sources import build_source
 
-OPTIONS = SimulationOptions(lanes=2)
+OPTIONS = SimulationOptions(backend="numpy", lanes=2)
 
 
 def mismatches(found: dict[str, SpikeTrains], expected: dict[str, SpikeTrains]) -> int:

@@ -2,6 +2,7 @@
 
 import gc
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,13 +10,13 @@ import brian2
 import numpy as np
 import pytest
 from brian2.core.base import BrianObject
-from brian2.devices.device import get_device, reset_device, set_device
+from brian2.devices.device import all_devices, get_device, reset_device, set_device
 from networks import edges, network, neurons, random_trials
 
 from spikebridge.bridge.errors import SpecError
 from spikebridge.bridge.recording import Trials
 from spikebridge.bridge.spec import NetworkSpec, SynapseKind
-from spikebridge.sim.backends import CYTHON_CACHE, STRICT_FLAGS, backend
+from spikebridge.sim.backends import CYTHON_CACHE, STRICT_FLAGS, backend, project_device
 from spikebridge.sim.options import SimulationOptions
 from spikebridge.sim.run import simulate
 
@@ -74,11 +75,10 @@ def test_an_error_leaves_everything_as_it_was(name: str, tmp_path: Path, monkeyp
     before = state()
 
     def fail() -> None:
-        with backend(options(name)):
+        with project_device(tmp_path / "project", headers=[]) if name == "cpp" else backend(name):
             assert brian2.prefs["codegen.cpp.extra_compile_args_gcc"] == STRICT_FLAGS
             assert brian2.prefs["codegen.runtime.cython.cache_dir"] == CYTHON_CACHE
             assert brian2.prefs["core.default_float_dtype"] is np.float64
-            assert len(list(tmp_path.iterdir())) == (1 if name == "cpp" else 0)  # the build directory
             brian2.NeuronGroup(3, "v : 1")
             raise ZeroDivisionError
 
@@ -109,8 +109,8 @@ def test_a_standalone_simulation_of_the_caller_is_not_touched(tmp_path: Path) ->
     try:
         mine = brian2.NeuronGroup(3, "v : 1")
         device = get_device()
-        with pytest.raises(SpecError, match="standalone device is active"), backend(options("cpp")):
-            pass
+        with pytest.raises(SpecError, match="standalone device is active"):
+            simulate(spec, trials, step_ms=10.0, options=options("cpp"))
         assert np.isfinite(simulate(spec, trials, step_ms=10.0).scores).all()
         assert get_device() is device
         assert any(var.owner is not None and var.owner.name == mine.name for var in device.arrays)
@@ -143,3 +143,23 @@ def test_standalone_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mo
     assert state() == before
     assert [path for path in tmp_path.iterdir() if path.name.startswith("spikebridge")] == []
     np.testing.assert_array_equal(simulate(spec, trials, step_ms=10.0).readout, expected.readout)
+
+
+@pytest.mark.parametrize("held", ["numpy", "cpp"])
+def test_threads_use_brian2_one_at_a_time(held: str, tmp_path: Path) -> None:
+    """A worker of a Dask cluster may have several threads, and Brian2 has one device for all of them."""
+    came = threading.Event()
+    flags = []
+
+    def other() -> None:
+        with backend("numpy"):
+            flags.append((brian2.prefs["codegen.target"], get_device() is all_devices["runtime"]))
+            came.set()
+
+    thread = threading.Thread(target=other)
+    with project_device(tmp_path / "project", headers=[]) if held == "cpp" else backend(held):
+        thread.start()
+        assert not came.wait(0.3)
+        assert (get_device() is all_devices["runtime"]) == (held == "numpy")
+    thread.join()
+    assert flags == [("numpy", True)]

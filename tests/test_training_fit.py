@@ -121,6 +121,18 @@ def test_more_realisations_do_not_invalidate_a_checkpoint(data: Dataset, tmp_pat
     fit(replace(SMALL, realisations=5), data, 0, tmp_path, progress=False)
 
 
+def test_a_checkpoint_from_before_a_key_existed_is_continued(data: Dataset, tmp_path: Path) -> None:
+    fit(SMALL, data, 0, tmp_path, progress=False)
+    path = tmp_path / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    agreement = json.loads(state["agreement"])
+    del agreement["config"]["regulariser"]["warm_up_share"]
+    torch.save(state | {"agreement": json.dumps(agreement, sort_keys=True)}, path)
+    fit(SMALL, data, 0, tmp_path, progress=False)
+    with pytest.raises(ConfigError, match=r"regulariser\.warm_up_share = 0\.0, now it is 0\.5"):
+        fit(changed(regulariser={"warm_up_share": 0.5}), data, 0, tmp_path, progress=False)
+
+
 @pytest.mark.parametrize("damage", [b"", b"not a checkpoint"])
 def test_a_damaged_checkpoint_is_named(data: Dataset, tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(damage)

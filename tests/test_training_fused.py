@@ -8,17 +8,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scanned_neurons import random_neuron
 from small_training import SMALL, changed
 
-from spikebridge.bridge.discretise import propagator
-from spikebridge.bridge.spec import Population, Reset, SynapseKind
+from spikebridge.bridge.spec import Reset, SynapseKind
 from spikebridge.training.config import Phase
 from spikebridge.training.dataset import load_dataset
 from spikebridge.training.event_projection import event_projection
 from spikebridge.training.fused_scan import fused_scan
 from spikebridge.training.network import SpikingNetwork, scale_weights_to_data
-from spikebridge.training.propagators import StepTensors, exported_step
-from spikebridge.training.scan import NeuronTensors, scan
+from spikebridge.training.propagators import StepTensors
+from spikebridge.training.scan import scan
 from spikebridge.training.surrogate import DERIVATIVES, Surrogate
 
 SIZE, STEPS, BATCH = 5, 24, 3
@@ -32,6 +32,7 @@ options = st.fixed_dictionaries(
         "adaptive": st.booleans(),
         "oscillatory": st.booleans(),
         "spiking": st.booleans(),
+        "slope_while_frozen": st.booleans(),
         "surrogate": st.sampled_from(sorted(DERIVATIVES)),
         "width": st.sampled_from([0.3, 1.0]),
         "lags": st.sampled_from([(), (0,), (3,), (0, 2)]),
@@ -41,42 +42,11 @@ options = st.fixed_dictionaries(
 )
 
 
-def random_neuron(case: dict[str, Any], rng: np.random.Generator) -> NeuronTensors:
-    adaptive = case["adaptive"] and case["spiking"]
-    tau_u = rng.uniform(3, 30, SIZE)
-    population = Population(
-        name="p",
-        size=SIZE,
-        tau_membrane_ms=tau_u,
-        tau_adaptation_ms=tau_u * rng.uniform(0.7, 1.5, SIZE) if case["oscillatory"] else rng.uniform(5, 100, SIZE),
-        adaptation_coupling=rng.uniform(1, 8, SIZE) * adaptive,
-        adaptation_jump=rng.uniform(0, 1, SIZE) * adaptive,
-        threshold=np.ones(SIZE),
-        bias=rng.normal(0, 0.3, SIZE),
-        spiking=case["spiking"],
-    )
-    pulse = case["synapse"] is SynapseKind.PULSE
-    tau_syn_ms = 5.0 if case["synapse"] is SynapseKind.EXPONENTIAL else None
-    return NeuronTensors(
-        step=exported_step(propagator(population, tau_syn_ms, 1.0)),
-        threshold=torch.tensor(population.threshold),
-        bias=torch.tensor(population.bias),
-        adaptation_jump=torch.tensor(population.adaptation_jump),
-        adaptive=adaptive,
-        synapse=case["synapse"],
-        pulse_steps=case["pulse_steps"] if pulse else 0,
-        refractory_steps=case["refractory_steps"] if case["spiking"] else 0,
-        reset=case["reset"],
-        reset_value=-0.3 if case["reset"] is Reset.TO_VALUE else 0.0,
-        spiking=case["spiking"],
-    )
-
-
 @given(options)
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_the_compiled_scan_has_the_values_and_gradients_of_the_plain_one(case: dict[str, Any]) -> None:
     rng = np.random.default_rng(case["seed"])
-    made = random_neuron(case, rng)
+    made = random_neuron(case, rng, SIZE)
     # Multiples of a power of two, so that the order of sums does not matter and spikes are equal exactly.
     arrivals = torch.from_numpy(np.round(rng.normal(0.5, 1.5, (BATCH, STEPS, SIZE)) * 2**20) / 2**20)
     weights = {
@@ -105,10 +75,44 @@ def test_the_compiled_scan_has_the_values_and_gradients_of_the_plain_one(case: d
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9 * (1 + float(a.abs().max())))
 
 
+@pytest.mark.parametrize("lags", [(), (0,), (1, 3)])
+@pytest.mark.parametrize("reset", list(Reset))
+@pytest.mark.parametrize("adaptive", [True, False])
+def test_single_pulses_of_many_neurons_have_the_values_and_gradients_of_the_plain_scan(
+    adaptive: bool, reset: Reset, lags: tuple[int, ...]
+) -> None:
+    """As many neurons as fill registers and leave some over, more samples than go side by side, scaled arrivals."""
+    size, batch, rng = 75, 34, np.random.default_rng(0)
+    case = {"adaptive": adaptive, "spiking": True, "oscillatory": True, "synapse": SynapseKind.PULSE, "reset": reset}
+    neuron = random_neuron(case | {"pulse_steps": 1, "refractory_steps": 1}, rng, size)
+    arrivals = torch.from_numpy(np.round(rng.normal(0.5, 1.5, (batch, STEPS, size)) * 2**20) / 2**20)
+    scale = torch.from_numpy(2.0 ** rng.integers(-1, 2, size))
+    weights = [torch.from_numpy(np.round(rng.normal(0, 0.1, (size, size)) * 2**20) / 2**20) for _ in lags]
+    probe = torch.from_numpy(rng.normal(size=(batch, STEPS, size)))
+    results = []
+    for compiled in (False, True):
+        leaves = [tensor.clone().requires_grad_() for tensor in (arrivals, scale, *weights, *neuron.step)]
+        step = StepTensors(*leaves[-len(neuron.step) :])
+        recurrent = dict(zip(lags, leaves[2:], strict=False)) or None
+        made, surrogate = replace(neuron, step=step), Surrogate("triangle", 1.0)
+        if compiled:
+            spikes, potentials = fused_scan(made, leaves[0], surrogate, recurrent, leaves[1])
+        else:
+            spikes, potentials = scan(made, leaves[0] * leaves[1], surrogate, recurrent)
+        gradients = torch.autograd.grad((spikes * probe).sum(), leaves, allow_unused=True, materialize_grads=True)
+        results.append((spikes, potentials, gradients))
+    (spikes, potentials, plain), (compiled_spikes, compiled_potentials, fused) = results
+    assert spikes.any()
+    assert torch.equal(spikes, compiled_spikes)
+    assert torch.equal(potentials, compiled_potentials)
+    for a, b in zip(plain, fused, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9 * (1 + float(a.abs().max())))
+
+
 @pytest.mark.parametrize("kind", list(SynapseKind))
 def test_the_compiled_scan_has_the_right_gradient_below_threshold(kind: SynapseKind) -> None:
     case = {"adaptive": True, "spiking": True, "oscillatory": True, "synapse": kind, "reset": Reset.SUBTRACT}
-    made = random_neuron(case | {"pulse_steps": 3, "refractory_steps": 2}, np.random.default_rng(0))
+    made = random_neuron(case | {"pulse_steps": 3, "refractory_steps": 2}, np.random.default_rng(0), SIZE)
     silent = replace(made, threshold=torch.full((SIZE,), 1e9, dtype=torch.float64))
     arrivals = torch.randn(2, 12, SIZE, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: fused_scan(silent, x, Surrogate("boxcar", 0.5))[1], [arrivals])
@@ -139,7 +143,7 @@ def test_long_samples_run_in_segments_with_the_same_gradients_and_little_memory(
     """Checkpointing over time: what is kept for the way back shrinks to the states between segments."""
     rng = np.random.default_rng(0)
     case = {"adaptive": True, "spiking": True, "oscillatory": False, "synapse": SynapseKind.PULSE}
-    made = random_neuron(case | {"reset": Reset.SUBTRACT, "pulse_steps": 3, "refractory_steps": 3}, rng)
+    made = random_neuron(case | {"reset": Reset.SUBTRACT, "pulse_steps": 3, "refractory_steps": 3}, rng, SIZE)
     weight = torch.from_numpy(rng.normal(0, 0.5, (SIZE, SIZE)))
     results: list[Any] = []
     kept = []

@@ -5,16 +5,15 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from interruptible import interruptible
 
 from spikebridge.training.interrupt import interrupts_between
 
 
 @pytest.fixture(autouse=True)
 def _python_s_own_handler() -> Iterator[None]:
-    """Workers of the test runner ignore SIGINT, and Brian2 installs a handler of its own."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+    with interruptible():
+        yield
 
 
 def test_the_first_interrupt_waits_for_the_check() -> None:

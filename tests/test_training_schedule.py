@@ -21,7 +21,7 @@ from spikebridge.training.config import Phase, TrainingConfig
 from spikebridge.training.dataset import load_dataset
 from spikebridge.training.executor import run_pytorch
 from spikebridge.training.export import export
-from spikebridge.training.fit import evaluate, first_epoch_of_last_phase, fit
+from spikebridge.training.fit import evaluate, first_candidate, fit
 from spikebridge.training.network import SpikingNetwork, scale_weights_to_data
 
 PHASES = (
@@ -41,8 +41,8 @@ def scheduled(**tables: dict[str, Any]) -> TrainingConfig:
 def test_epochs_belong_to_phases_by_their_share() -> None:
     config = scheduled(optimiser={"epochs": 8})
     assert [config.phase_of_epoch(epoch) for epoch in range(8)] == [0, 0, 0, 0, 1, 1, 2, 2]
-    assert first_epoch_of_last_phase(config) == 6
-    assert first_epoch_of_last_phase(SMALL) == 0
+    assert first_candidate(config) == 6
+    assert first_candidate(SMALL) == 0
     with pytest.raises(ValidationError, match=r"epochs of 2 leaves phase 2 .* give at least 4 epochs"):
         scheduled(optimiser={"epochs": 2})
 

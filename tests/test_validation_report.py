@@ -21,11 +21,12 @@ from spikebridge.bridge.recording import Recording
 from spikebridge.bridge.spec import NetworkSpec
 from spikebridge.bridge.spikes import SpikeTrains
 from spikebridge.validation.labelled import Labelled, simulation_label
+from spikebridge.validation.page import render_html
 from spikebridge.validation.parity import compare_spikes
 from spikebridge.validation.picture import render
 from spikebridge.validation.plot_delays import delay_edges_ms
 from spikebridge.validation.plot_raster import draw_raster, typical_sample
-from spikebridge.validation.report import build_report, render_html, write_report
+from spikebridge.validation.report import build_report, write_report
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 
@@ -164,10 +165,16 @@ def test_rates_and_statistics_are_per_executor_and_population(equal: Written, or
     assert rates["mean"] == pytest.approx(n_spikes / 14 / seconds)
     cv = numbers["statistics"]["training"]["hidden1"]["isi_cv"]
     assert 0 < cv["n_defined"] < cv["n_total"] == 160
-    assert set(numbers["statistics"]["training"]["hidden2"]) == set(numbers["definitions"])
+    keys = {
+        *numbers["statistics"]["training"]["hidden2"],
+        *numbers["network_statistics"]["training"],
+        *("rate_lognormal", "power_spectrum"),
+    }
+    assert keys == set(numbers["definitions"])
     assert set(numbers["rate_quartiles_hz"]["grid"]["hidden1"]) >= {"minimum", "median", "maximum"}
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_planted_fault_is_reported_with_its_place(
     tmp_path: Path, network: NetworkSpec, original: Recording, faulty: Recording
 ) -> None:
@@ -187,6 +194,7 @@ def test_a_planted_fault_is_reported_with_its_place(
     assert "checksums differ" in page.text
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_readout_that_differs_alone_is_said_so(tmp_path: Path, network: NetworkSpec, original: Recording) -> None:
     assert original.readout is not None
     other = replace(original, executor="brian2", readout=original.readout + 1e-6)
@@ -195,6 +203,7 @@ def test_a_readout_that_differs_alone_is_said_so(tmp_path: Path, network: Networ
     assert "Every spike is the same, but the readout is not." in page.text
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_finer_step_has_accuracy_and_rates_but_no_parity(
     tmp_path: Path, network: NetworkSpec, original: Recording, fine: Recording
 ) -> None:
@@ -207,7 +216,7 @@ def test_a_finer_step_has_accuracy_and_rates_but_no_parity(
     assert numbers["rate_hz"]["step_1"]["mean"] == pytest.approx(numbers["rate_hz"]["training"]["mean"])
     changed = numbers["decisions_changed"]["step_1"]
     assert (changed["hits"], changed["share"]) == (1, 0.05)
-    assert "step_1 decides otherwise than the training in 5.0% of the samples" in page.text
+    assert "Decided otherwise than in training are 5.0% of the samples in step_1" in page.text
 
 
 def test_undefined_statistics_are_null_and_said_to_be(
@@ -217,13 +226,15 @@ def test_undefined_statistics_are_null_and_said_to_be(
     quiet = with_spikes(original, "hidden1", silent, executor="pytorch")
     page, _, numbers = written(tmp_path, network, quiet, {"grid": replace(quiet, executor="brian2")})
     seen = numbers["statistics"]["grid"]["hidden1"]
-    assert seen["isi_cv"] == {"value": None, "n_defined": 0, "n_total": 160}
+    reasons = {"fewer than 3 spikes": 160}
+    assert seen["isi_cv"] == {"value": None, "n_defined": 0, "n_total": 160, "undefined": reasons, "quartiles": None}
     assert seen["burst_fraction"]["value"] is None
     assert seen["silent_fraction"]["value"] == 1.0
     assert numbers["rate_hz"]["grid"]["populations"]["hidden1"] == 0.0
-    assert "undefined (0 of 160 trains)" in page.text
+    assert "undefined (0)" in page.text
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_speakers_may_be_unknown(tmp_path: Path, network: NetworkSpec, original: Recording) -> None:
     trials = replace(original.trials, speakers=None, seen=None)
     recording = replace(original, trials=trials)
@@ -247,13 +258,13 @@ def test_the_page_needs_nothing_else(equal: Written) -> None:
 def test_every_picture_is_an_image_with_words_and_numbers(equal: Written) -> None:
     page, _, _ = equal
     images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 5
+    assert len(images) == 12
     for image in images:
         assert image["alt"]
         source = image["src"] or ""
         root = ElementTree.fromstring(base64.b64decode(source.partition(",")[2]))
         assert root.tag.endswith("svg")
-    assert sum(tag == "details" for tag, _ in page.tags) == len(images)
+    assert page.text.count("The numbers of this figure, with definitions and sources") == len(images)
     assert sum(tag == "figcaption" for tag, _ in page.tags) == len(images)
 
 
@@ -299,6 +310,7 @@ def test_equal_inputs_give_equal_files_and_leave_matplotlib_alone(
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_failed_write_leaves_the_old_report(
     tmp_path: Path, network: NetworkSpec, original: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,6 +354,7 @@ def test_a_recording_of_the_wrong_network_is_refused(network: NetworkSpec, origi
         build_report(network, original, {"grid": replace(original, network_sha256="0" * 64)})
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_network_that_was_changed_after_recording_is_refused(
     network: NetworkSpec, original: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,6 +376,7 @@ def test_shorter_samples_are_refused(network: NetworkSpec, original: Recording) 
         build_report(network, original, {"step_1": short})
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_sample_that_does_not_exist_is_refused(network: NetworkSpec, original: Recording) -> None:
     with pytest.raises(SpecError, match="sample 20 does not exist"):
         build_report(network, original, {"grid": original}, sample=20)

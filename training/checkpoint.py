@@ -21,11 +21,13 @@ from spikebridge.training.config import TrainingConfig
 
 VERSION = 3
 
+NOT_COMPARED = ("realisations", "device")
+"""Keys that a training may be continued with another value of: how many more follow, and where it runs."""
+
 
 def fingerprint(config: TrainingConfig, data: dict[str, str], seed: int) -> str:
     """What a checkpoint must agree with to be continued: configuration, data, seed and versions, as JSON."""
-    values = asdict(config)
-    del values["realisations"]  # how many more follow does not change this one
+    values = {key: value for key, value in asdict(config).items() if key not in NOT_COMPARED}
     libraries = versions("torch", "numba", "numpy")
     return json.dumps({"config": values, "data": data, "seed": seed, **libraries}, sort_keys=True)
 
@@ -40,7 +42,7 @@ def save_checkpoint(path: Path, state: dict[str, Any], agreement: str) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         raise DataError(f"checkpoint is damaged ({error}); delete it to train from the start", path=path) from error
     if state.get("version") != VERSION:
@@ -58,8 +60,11 @@ def load_checkpoint(path: Path, agreement: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     state = _read(path)
-    if state["agreement"] != agreement:
-        key, old, new = _first_difference(json.loads(state["agreement"]), json.loads(agreement))
+    found, wanted = json.loads(state["agreement"]), json.loads(agreement)
+    # Keys that a later version added have defaults that change nothing.
+    found["config"] = filled(found["config"], json.loads(json.dumps(asdict(TrainingConfig()))))
+    if found != wanted:
+        key, old, new = first_difference(found, wanted)
         raise ConfigError(
             f"{path} was trained with {key} = {old}, now it is {new}; give another --out folder, or delete the "
             "checkpoint to train from the start"
@@ -138,12 +143,24 @@ def _carried(config: TrainingConfig) -> dict[str, Any]:
     }
 
 
-def _first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any]:
+def first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any]:
+    """Dotted key and both values of the first place, in the order of keys, where two nested tables differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             if old.get(key) != new.get(key):
-                return _first_difference(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+                return first_difference(old.get(key), new.get(key), f"{path}.{key}" if path else key)
     return path.removeprefix("config."), old, new
+
+
+def filled(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The values, and the defaults of keys of their tables that they lack; other keys are left as they are."""
+    result = dict(values)
+    for key, default in defaults.items():
+        if isinstance(default, dict):
+            result[key] = filled(values.get(key, {}), default)
+        elif key not in NOT_COMPARED:
+            result.setdefault(key, default)
+    return result
 
 
 def config_to_json(config: TrainingConfig) -> str:

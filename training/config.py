@@ -10,52 +10,13 @@ from bisect import bisect_right
 from itertools import accumulate
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from spikebridge.bridge.timing import off_grid
-
-STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-type Positive = Annotated[float, Field(gt=0)]
-type NonNegative = Annotated[float, Field(ge=0)]
-type Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-def _low_to_high(name: str, bounds: tuple[float, float]) -> None:
-    if bounds[0] > bounds[1]:
-        raise ValueError(f"{name} is {list(bounds)}; write the lower bound first")
-
-
-@dataclass(frozen=True, config=STRICT)
-class DataConfig:
-    """Which samples, on which grid.
-
-    Attributes:
-        source: `files` reads SHD's HDF5 layout from the data folder; `manifolds` generates a timing-coded set.
-        train_file, test_file: names inside the data folder, for `files`.
-        file_channels: channels in the files (700 in SHD); pooled to `channels` by joining neighbours.
-        duration_ms: samples are cut or padded to this; what a cut drops is counted and reported.
-        step_ms: the grid of the export: validation, `reference.h5` and the comparison spike for spike run on it.
-            Training runs on it too, unless `schedule.phases` says otherwise.
-        validation_share: share of the training samples held out to choose the epoch; whole speakers where known.
-        validation_speakers: hold out exactly these speakers instead of drawing them by seed.
-        manifold_*: size of the generated set; its spikes lie in the first 60 % of `duration_ms`.
-    """
-
-    source: Literal["files", "manifolds"] = "files"
-    train_file: str = "shd_train.h5"
-    test_file: str = "shd_test.h5"
-    file_channels: Annotated[int, Field(ge=1)] = 700
-    channels: Annotated[int, Field(ge=1)] = 140
-    duration_ms: Positive = 1000.0
-    step_ms: Positive = 10.0
-    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    validation_speakers: tuple[int, ...] = ()
-    manifold_classes: Annotated[int, Field(ge=2)] = 6
-    manifold_samples_per_class: Annotated[int, Field(ge=5)] = 80
-    manifold_test_samples_per_class: Annotated[int, Field(ge=1)] = 20
-    manifold_seed: int = 0
+from spikebridge.training.config_data import DataConfig
+from spikebridge.training.config_fields import STRICT, NonNegative, Positive, Share, low_to_high
+from spikebridge.training.config_recipe import AugmentationConfig, OptimiserConfig, RegulariserConfig
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -111,6 +72,10 @@ class NeuronConfig:
         reset, reset_value: `subtract` takes off the threshold, `to_value` sets the potential to `reset_value`.
         refractory_ms: where not set, the reference step: what that grid has by itself, made explicit, so that a finer
             simulation cannot fire faster than the training could.
+        refractory_gradient: `zero` gives no gradient to spikes that refractoriness prevents, as it is; `through` gives
+            them the surrogate's, as if the neuron could fire while frozen.
+        refractory_warm_up_share: share of training over which the refractory period grows from 0 to its value, in whole
+            steps; no epoch within it is chosen, so that one must follow it.
         surrogate: the gradient of a spike; `boxcar` and `triangle` have compact support.
         surrogate_width: distance to threshold over which it falls off, in units of the threshold.
     """
@@ -125,6 +90,8 @@ class NeuronConfig:
     reset: Literal["subtract", "to_value"] = "subtract"
     reset_value: Annotated[float, Field(lt=1)] = 0.0
     refractory_ms: NonNegative | None = None
+    refractory_gradient: Literal["zero", "through"] = "zero"
+    refractory_warm_up_share: Share = 0.0
     surrogate: Literal["boxcar", "triangle", "fast_sigmoid", "arctan", "gaussian"] = "triangle"
     surrogate_width: Positive = 1.0
 
@@ -137,7 +104,7 @@ class NeuronConfig:
             "adaptation_jump",
             "readout_tau_ms",
         ):
-            _low_to_high(name, getattr(self, name))
+            low_to_high(name, getattr(self, name))
         return self
 
 
@@ -183,65 +150,6 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True, config=STRICT)
-class RegulariserConfig:
-    """Two-sided regularisation of each neuron's mean rate over the batch.
-
-    Attributes:
-        low_hz, low_strength: strength * mean(max(0, 1 - rate / low_hz)^2): against silent neurons.
-        high_hz, high_strength: strength * mean(max(0, rate / high_hz - 1)^2): against hyperactive ones.
-    """
-
-    low_hz: Positive = 0.5
-    low_strength: NonNegative = 0.1
-    high_hz: Positive = 5.0
-    high_strength: NonNegative = 0.1
-
-    @model_validator(mode="after")
-    def _low_below_high(self) -> Self:
-        _low_to_high("low_hz, high_hz", (self.low_hz, self.high_hz))
-        return self
-
-
-@dataclass(frozen=True, config=STRICT)
-class AugmentationConfig:
-    """Variations of the training samples, drawn anew in every epoch; none by default.
-
-    Attributes:
-        shift_channels: largest shift along the (pooled) channel axis, a change of pitch.
-        stretch_time: largest change of speed; 0.2 plays between 1 / 1.2 and 1.2 times as slow.
-    """
-
-    shift_channels: Annotated[int, Field(ge=0)] = 0
-    stretch_time: NonNegative = 0.0
-
-
-@dataclass(frozen=True, config=STRICT)
-class OptimiserConfig:
-    """Adam with one learning rate per kind of parameter, a warm-up and a cosine to zero.
-
-    Attributes:
-        epochs, batch_size: length of training, and samples per step of it.
-        weight_rate: learning rate of weights.
-        delay_rate_ms: learning rate of delays; published recipes take 100 times that of the weights, in steps.
-        neuron_rate: learning rate of log time constants, adaptation, bias and batch normalisation.
-        weight_decay: of weights.
-        warm_up_share: share of training over which the rate rises linearly.
-        sigma_share: share of training over which the delay kernel narrows from half the maximum delay to 0.23 steps.
-        gradient_norm: gradients are clipped to this norm.
-    """
-
-    epochs: Annotated[int, Field(ge=1)] = 30
-    batch_size: Annotated[int, Field(ge=1)] = 64
-    weight_rate: Positive = 2e-3
-    delay_rate_ms: Positive = 2.0
-    neuron_rate: Positive = 1e-2
-    weight_decay: NonNegative = 1e-5
-    warm_up_share: Share = 0.1
-    sigma_share: Annotated[float, Field(gt=0, le=1)] = 0.25
-    gradient_norm: Positive = 1.5
-
-
-@dataclass(frozen=True, config=STRICT)
 class TrainingConfig:
     """Everything that determines the trained weights.
 
@@ -252,12 +160,15 @@ class TrainingConfig:
         kernels: `fused` runs compiled loops over time and events, `plain` PyTorch's own operations: the same network,
             but for the order of sums and, while training, the far ends of delay kernels, which `fused` leaves out
             (e^-8).
+        device: `cpu`, or `cuda` for an NVIDIA GPU, where `fused` means kernels written in Triton. Another order of
+            sums, hence other bits; a training may go on from a checkpoint of the other.
     """
 
     seed: int = 0
     realisations: Annotated[int, Field(ge=1)] = 1
     threads: Annotated[int, Field(ge=1)] = 2
     kernels: Literal["fused", "plain"] = "fused"
+    device: Literal["cpu", "cuda"] = "cpu"
     data: DataConfig = Field(default_factory=DataConfig)
     network: NetworkConfig = Field(default_factory=NetworkConfig)
     neuron: NeuronConfig = Field(default_factory=NeuronConfig)
@@ -280,6 +191,12 @@ class TrainingConfig:
     def steps_ms(self) -> tuple[float, ...]:
         """Every time step that the training uses, coarsest first."""
         return tuple(sorted({step for phase in self.phases for step in phase.steps_ms}, reverse=True))
+
+    @property
+    def warm_up_epochs(self) -> int:
+        """Epochs that begin within a warm-up, of the penalty or of the refractory period."""
+        share = max(self.regulariser.warm_up_share, self.neuron.refractory_warm_up_share)
+        return math.ceil(share * self.optimiser.epochs - 1e-9)
 
     @property
     def reference_step_ms(self) -> float:
@@ -314,6 +231,21 @@ class TrainingConfig:
                     f"{list(phase.steps_ms)} ms, without an epoch; give at least {math.ceil(1 / phase.share)} epochs, "
                     "or other phases"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _warm_ups_end(self) -> Self:
+        epochs = self.optimiser.epochs
+        if self.warm_up_epochs >= epochs:
+            shares = {
+                "regulariser.warm_up_share": self.regulariser.warm_up_share,
+                "neuron.refractory_warm_up_share": self.neuron.refractory_warm_up_share,
+            }
+            name = max(shares, key=lambda key: shares[key])
+            raise ValueError(
+                f"{name} of {shares[name]} leaves none of {epochs} optimiser.epochs after the warm-up, of which one is "
+                f"chosen; give at least {math.ceil(1 / (1 - shares[name]) - 1e-9)} epochs, or a shorter warm-up"
+            )
         return self
 
     @model_validator(mode="after")

@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spikebridge.training.event_projection import event_projection
+from spikebridge.training.event_projection import event_projection, kernel_projection
+from spikebridge.training.gpu_kernels import fetching_pays, kernels_for, projection_on_card
+from spikebridge.training.spike_rows import count_events, rows_projection
 from spikebridge.training.timegrid import TimeGrid
 
 SIGMA_OFFSET = 0.27
@@ -26,8 +28,11 @@ SIGMA_END_STEPS = 0.23
 # Taps of a kernel reach this many standard deviations from the delay; beyond, g is below e^-8.
 REACH = 4.0
 
-# A dense convolution does this many multiplications in the time that one event takes at one tap of one synapse.
-DENSE_PER_EVENT = 150
+# With more spikes per neuron and step than this a dense convolution is faster than events: measured.
+MOST_DENSITY = 0.7
+
+# Kernels of so few delays, or of a quarter of them, are computed at these alone; wider ones at every delay.
+NARROW_TAPS = 10
 
 
 def delay_kernel(weight: Tensor, delay_steps: Tensor, sigma_steps: float, length: int) -> Tensor:
@@ -43,11 +48,20 @@ def narrow_kernel(weight: Tensor, delay_steps: Tensor, sigma_steps: float, lengt
         Values (targets, sources, taps), and the delay of the first tap, (targets, sources) int32; taps lie in
         0 .. length - 1.
     """
-    reach = math.ceil(REACH * (abs(sigma_steps) + SIGMA_OFFSET))
-    taps = min(2 * reach, length)
+    taps = taps_of(sigma_steps, length)
+    reach = _reach(sigma_steps)
     lag = (torch.floor(delay_steps.detach()) - reach + 1).clamp(0, length - taps).to(torch.int32)
     steps = lag[..., None] + torch.arange(taps, device=weight.device)
     return _weighted(weight, steps - delay_steps[..., None], sigma_steps), lag
+
+
+def taps_of(sigma_steps: float, length: int) -> int:
+    """Delays at which a kernel of this width is not negligible, of `length`."""
+    return min(2 * _reach(sigma_steps), length)
+
+
+def _reach(sigma_steps: float) -> int:
+    return math.ceil(REACH * (abs(sigma_steps) + SIGMA_OFFSET))
 
 
 def _weighted(weight: Tensor, distance: Tensor, sigma_steps: float) -> Tensor:
@@ -61,7 +75,7 @@ class DelayedProjection(nn.Module):
     Attributes:
         weight, delay_ms: (targets, sources); delays lie in 0 .. `max_delay_ms`.
         sigma_ms: width of the delay kernel while training, set by the schedule, and at least 0.23 steps.
-        fused: whether narrow kernels are driven by events.
+        fused: whether kernels are driven by events, or on a GPU fetched tap by tap, where that is less work.
 
     With `max_delay_ms` of 0 there are no delays to train and this is a matrix product.
     """
@@ -81,20 +95,29 @@ class DelayedProjection(nn.Module):
     def forward(self, spikes: Tensor, grid: TimeGrid) -> Tensor:
         """Arrivals (batch, steps, targets) from spikes (batch, steps, sources) on a grid."""
         longest = int(grid.whole_steps(torch.tensor(self.max_delay_ms)))
+        kernels = kernels_for(spikes, fused=self.fused)
         if self.max_delay_ms == 0:
-            return later(functional.linear(spikes, self.weight), longest)
+            product = rows_projection if kernels == "loops" else functional.linear
+            return later(product(spikes, self.weight), longest)
         length = longest + 1
-        fused = self.fused and spikes.device.type == "cpu"
         if self.training:
             sigma_steps = max(self.sigma_ms / grid.step_ms, SIGMA_END_STEPS)
             delay_steps = grid.fractional_steps(self.delay_ms)
-            if fused and _events_pay(spikes, sigma_steps, length):
+            if kernels == "card" and fetching_pays(taps_of(sigma_steps, length), length):
+                return projection_on_card(spikes, *narrow_kernel(self.weight, delay_steps, sigma_steps, length))
+            if not (kernels == "loops" and _events_pay(spikes)):
+                return _convolved(spikes, delay_kernel(self.weight, delay_steps, sigma_steps, length))
+            if taps_of(sigma_steps, length) <= max(NARROW_TAPS, length // 4):
                 return event_projection(spikes, *narrow_kernel(self.weight, delay_steps, sigma_steps, length))
-            return _convolved(spikes, delay_kernel(self.weight, delay_steps, sigma_steps, length))
+            width_steps = sigma_steps + SIGMA_OFFSET
+            return kernel_projection(spikes, self.weight, delay_steps, width_steps, length)
         whole = grid.whole_steps(self.delay_ms)
-        if fused:
+        if kernels == "loops":
             return event_projection(spikes, self.weight[..., None], whole.to(torch.int32))
-        return _convolved(spikes, self.weight[..., None] * functional.one_hot(whole, length).to(self.weight.dtype))
+        if kernels == "card" and fetching_pays(1, length):
+            return projection_on_card(spikes, self.weight[..., None], whole.to(torch.int32))
+        there = whole[..., None] == torch.arange(length, device=whole.device)
+        return _convolved(spikes, self.weight[..., None] * there.to(self.weight.dtype))
 
     @torch.no_grad()
     def clamp_(self) -> None:
@@ -109,11 +132,9 @@ def later(arrivals: Tensor, steps: int) -> Tensor:
     return functional.pad(arrivals[:, : max(arrivals.shape[1] - steps, 0)], (0, 0, min(steps, arrivals.shape[1]), 0))
 
 
-def _events_pay(spikes: Tensor, sigma_steps: float, length: int) -> bool:
-    """Whether the work per event is less than that of a dense convolution: measured, see `DENSE_PER_EVENT`."""
-    taps = min(2 * math.ceil(REACH * (sigma_steps + SIGMA_OFFSET)), length)
-    dense = spikes.numel() * length
-    return dense > DENSE_PER_EVENT * taps * max(int(torch.count_nonzero(spikes)), 1)
+def _events_pay(spikes: Tensor) -> bool:
+    """Whether the work per event is less than that of a dense convolution: see `MOST_DENSITY`."""
+    return count_events(spikes.detach().contiguous().numpy()) <= MOST_DENSITY * spikes.numel()
 
 
 def _convolved(spikes: Tensor, kernel: Tensor) -> Tensor:

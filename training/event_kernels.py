@@ -1,111 +1,138 @@
 """Compiled loops of `spikebridge.training.event_projection`: delayed synapses driven by events.
 
-A synapse from i to j has `taps` weights `values[j, i]` at the delays `lag[j, i] .. lag[j, i] + taps - 1` in steps.
-Arrays over time have time last, (batch, neurons, steps): the loops of one target then write to one row that stays in
-the cache.
+An event adds a stretch of numbers, the weights of its synapses at several delays, to what arrives from its step on. A
+stretch is a block of registers (`spikebridge.training.lanes`), loaded once for all events that a source has in a block
+of samples, and what arrives lies in a buffer that stays in the cache. Two layouts are the same loops:
+
+- `unit` targets side by side, as many as a register has lanes, and every delay: rows of the block are delays. One
+  operation serves a whole register of targets at one delay, whether or not their weight there is 0.
+- one target (`unit` 1) and the few delays at which a synapse has weight, side by side from `lag` on.
+
+Shapes: `stretch` (groups of targets, sources, length), where length = chunks x rows x lanes; `lag` (groups, sources) in
+steps; `arrivals` (batch, steps, targets). A buffer holds (across, samples, stride, unit); stride
+is the steps of a sample and as many more as the longest delay, for what comes too late to count.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
 
 from spikebridge.training.compiled import compiled
+from spikebridge.training.event_lists import Floats, Ints
+from spikebridge.training.lanes import add_product, load, plus_product, store
 
-type Floats = npt.NDArray[Any]
-"""float32 or float64, the same in one call."""
-type Ints = npt.NDArray[Any]
-"""int32 or int64."""
-
-
-@compiled
-def count_events(first: int, last: int, spikes: Floats, counts: Ints) -> None:
-    """Events per sample and source, `counts` (batch, sources), of `spikes` (batch, steps, sources)."""
-    for b in range(first, last):
-        for t in range(spikes.shape[1]):
-            for i in range(spikes.shape[2]):
-                if spikes[b, t, i] != 0:
-                    counts[b, i] += 1
+type Kernel = Callable[..., None]
 
 
-@compiled
-def list_events(first: int, last: int, spikes: Floats, place: Ints, step: Ints, value: Floats) -> None:
-    """Step and value of every event, by sample, source and time; `place` (batch, sources): where each list starts."""
-    for b in range(first, last):
-        free = place[b].copy()
-        for t in range(spikes.shape[1]):
-            for i in range(spikes.shape[2]):
-                if spikes[b, t, i] != 0:
-                    step[free[i]] = t
-                    value[free[i]] = spikes[b, t, i]
-                    free[i] += 1
+class Layout(NamedTuple):
+    """Constants of the compiled loops: rows and lanes of a block, targets side by side, groups that share a buffer."""
+
+    rows: int
+    lanes: int
+    unit: int
+    across: int
 
 
-@compiled
-def arrive(
-    first: int, last: int, place: Ints, step: Ints, value: Floats, lag: Ints, values: Floats, out: Floats
-) -> None:
-    """Add the arrivals of samples `first .. last - 1` to `out` (batch, targets, steps)."""
-    targets, sources, taps = values.shape
-    steps = out.shape[2]
-    for b in range(first, last):
-        for j in range(targets):
-            row = out[b, j]
-            for i in range(sources):
-                start = lag[j, i]
-                for event in range(place[b, i], place[b, i + 1]):
-                    at, v = step[event] + start, value[event]
-                    if at >= 0 and at + taps <= steps:
-                        for m in range(taps):
-                            row[at + m] += v * values[j, i, m]
-                    else:
-                        for m in range(max(0, -at), min(taps, steps - at)):
-                            row[at + m] += v * values[j, i, m]
+@cache
+def arrive(layout: Layout) -> Kernel:
+    """The loop that adds up arrivals; `first` and `last` count buffers, each of `across` groups of targets."""
+    rows, lanes, unit, across = layout
+
+    @compiled
+    def run(
+        first: int,
+        last: int,
+        place: Ints,
+        position: Ints,
+        value: Floats,
+        samples: int,
+        stride: int,
+        lag: Ints,
+        stretch: Floats,
+        buffer: Floats,
+        arrivals: Floats,
+    ) -> None:
+        groups, sources = lag.shape
+        batch, steps, targets = arrivals.shape
+        length, weights, into = stretch.shape[2], stretch.ravel(), arrivals.ravel()
+        for some in range(first, last):
+            for block in range(place.shape[0]):
+                buffer[:] = 0
+                for group in range(some * across, min((some + 1) * across, groups)):
+                    origin = (group - some * across) * samples * stride
+                    for i in range(sources):
+                        start, end = place[block, i], place[block, i + 1]
+                        if start == end:
+                            continue
+                        for c in range(0, length, rows * lanes):
+                            block_of_weights = load(weights, (group * sources + i) * length + c, rows, lanes)
+                            offset = (origin + lag[group, i]) * unit + c
+                            for event in range(start, end):
+                                at = offset + position[event] * unit
+                                add_product(buffer, at, value[event], block_of_weights)
+                for b in range(min(samples, batch - block * samples)):
+                    for t in range(steps):
+                        at = ((block * samples + b) * steps + t) * targets
+                        for group in range(some * across, min((some + 1) * across, groups)):
+                            begin = (((group - some * across) * samples + b) * stride + t) * unit
+                            if (group + 1) * unit <= targets:
+                                store(into, at + group * unit, load(buffer, begin, 1, unit))
+                            else:
+                                for n in range(targets - group * unit):
+                                    into[at + group * unit + n] = buffer[begin + n]
+
+    return run
 
 
-@compiled
-def gather_values(
-    first: int, last: int, place: Ints, step: Ints, value: Floats, lag: Ints, grad_out: Floats, grad_values: Floats
-) -> None:
-    """Gradient of `values` for targets `first .. last - 1`: each event meets the gradient where it arrived."""
-    batch, _, steps = grad_out.shape
-    _, sources, taps = grad_values.shape
-    total = np.zeros(taps, grad_values.dtype)
-    for j in range(first, last):
-        for b in range(batch):
-            row = grad_out[b, j]
-            for i in range(sources):
-                start = lag[j, i]
-                total[:] = 0
-                for event in range(place[b, i], place[b, i + 1]):
-                    at, v = step[event] + start, value[event]
-                    if at >= 0 and at + taps <= steps:
-                        for m in range(taps):
-                            total[m] += v * row[at + m]
-                    else:
-                        for m in range(max(0, -at), min(taps, steps - at)):
-                            total[m] += v * row[at + m]
-                for m in range(taps):
-                    grad_values[j, i, m] += total[m]
+@cache
+def gather(layout: Layout) -> Kernel:
+    """The loop for the gradient of `stretch`: each event meets the gradient of what it added to."""
+    rows, lanes, unit, across = layout
 
+    @compiled
+    def run(
+        first: int,
+        last: int,
+        place: Ints,
+        position: Ints,
+        value: Floats,
+        samples: int,
+        stride: int,
+        lag: Ints,
+        grad_stretch: Floats,
+        buffer: Floats,
+        grad_arrivals: Floats,
+    ) -> None:
+        groups, sources = lag.shape
+        batch, steps, targets = grad_arrivals.shape
+        length, into, arrived = grad_stretch.shape[2], grad_stretch.ravel(), grad_arrivals.ravel()
+        for some in range(first, last):
+            for block in range(place.shape[0]):
+                buffer[:] = 0
+                for b in range(min(samples, batch - block * samples)):
+                    for t in range(steps):
+                        at = ((block * samples + b) * steps + t) * targets
+                        for group in range(some * across, min((some + 1) * across, groups)):
+                            begin = (((group - some * across) * samples + b) * stride + t) * unit
+                            if (group + 1) * unit <= targets:
+                                store(buffer, begin, load(arrived, at + group * unit, 1, unit))
+                            else:
+                                for n in range(targets - group * unit):
+                                    buffer[begin + n] = arrived[at + group * unit + n]
+                for group in range(some * across, min((some + 1) * across, groups)):
+                    origin = (group - some * across) * samples * stride
+                    for i in range(sources):
+                        start, end = place[block, i], place[block, i + 1]
+                        if start == end:
+                            continue
+                        for c in range(0, length, rows * lanes):
+                            at = (group * sources + i) * length + c
+                            total = load(into, at, rows, lanes)
+                            offset = (origin + lag[group, i]) * unit + c
+                            for event in range(start, end):
+                                total = plus_product(total, value[event], buffer, offset + position[event] * unit)
+                            store(into, at, total)
 
-@compiled
-def gather_spikes(first: int, last: int, lag: Ints, values: Floats, grad_out: Floats, grad_spikes: Floats) -> None:
-    """Gradient of the spikes, (batch, sources, steps), of samples `first .. last - 1`, by operations on long rows."""
-    targets, sources, taps = values.shape
-    steps = grad_out.shape[2]
-    for b in range(first, last):
-        for i in range(sources):
-            into = grad_spikes[b, i]
-            for j in range(targets):
-                row = grad_out[b, j]
-                for m in range(taps):
-                    shift, v = lag[j, i] + m, values[j, i, m]
-                    start, end = max(0, -shift), min(steps, steps - shift)
-                    if v != 0 and start < end:
-                        # Slices, since indices counted from 0 are what the compiler turns into vector instructions.
-                        target, source = into[start:end], row[start + shift : end + shift]
-                        for t in range(end - start):
-                            target[t] += v * source[t]
+    return run

@@ -17,24 +17,21 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from spikebridge.bridge.decoding import Decoding
-from spikebridge.bridge.errors import SpikebridgeError
-from spikebridge.training.augment import shift_channels, stretch_time
+from spikebridge.training.batches import Batch, epoch_batches, number_of_batches
 from spikebridge.training.checkpoint import Start, fingerprint, load_checkpoint, save_checkpoint
-from spikebridge.training.config import OptimiserConfig, TrainingConfig
-from spikebridge.training.dataset import Dataset, Samples, dense_counts
+from spikebridge.training.config import TrainingConfig
+from spikebridge.training.config_recipe import OptimiserConfig
+from spikebridge.training.dataset import FittingData, Samples, dense_counts
 from spikebridge.training.delays import SIGMA_END_STEPS
+from spikebridge.training.device import device_of, on_processor, training_device
 from spikebridge.training.interrupt import interrupts_between
 from spikebridge.training.loss import decode_tensor, rate_penalty, rates_hz
-from spikebridge.training.metrics import EpochMetrics, write_metrics
+from spikebridge.training.metrics import EpochMetrics, EpochTotals, write_metrics
 from spikebridge.training.network import Activity, SpikingNetwork, scale_weights_to_data
 
 log = logging.getLogger("spikebridge")
 
 CHECKPOINT = "checkpoint.pt"
-DIVERGED = (
-    "lower optimiser.weight_rate or optimiser.neuron_rate and train with another --out; the checkpoint holds the last "
-    "epoch before"
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,12 +43,12 @@ class Trained:
     best_epoch: int
 
 
-def _agreement(config: TrainingConfig, data: Dataset, seed: int, start: Start | None) -> str:
+def _agreement(config: TrainingConfig, data: FittingData, seed: int, start: Start | None) -> str:
     return fingerprint(config, data.provenance | ({} if start is None else start.provenance), seed)
 
 
 def require_same_training(
-    config: TrainingConfig, data: Dataset, seed: int, folder: Path, start: Start | None = None
+    config: TrainingConfig, data: FittingData, seed: int, folder: Path, start: Start | None = None
 ) -> None:
     """Refuse a folder that holds another training, before anything in it is touched.
 
@@ -63,7 +60,7 @@ def require_same_training(
 
 def fit(
     config: TrainingConfig,
-    data: Dataset,
+    data: FittingData,
     seed: int,
     folder: Path,
     *,
@@ -74,18 +71,22 @@ def fit(
 
     With a `start`, its weights are trained further, and delay kernels are narrow from the first batch.
 
-    Of the epochs of the last phase, the one with the highest validation accuracy is kept, the lower validation loss
-    deciding between equals. Every epoch draws its random numbers from a generator seeded with (seed, epoch), so a run
-    that was killed and started again passes through the same states as one that never stopped.
+    Of the epochs of the last phase, after all warm-ups, the one with the highest validation accuracy
+    is kept, the lower validation loss deciding between equals. Every epoch draws its random numbers from a generator
+    seeded with (seed, epoch), so a run that was killed and started again passes through the same states as one that
+    never stopped.
 
     Raises:
-        ConfigError: the checkpoint in `folder` belongs to another configuration, data set or seed.
-        SpikebridgeError: the loss or its gradient became NaN or infinite.
+        ConfigError: the checkpoint in `folder` belongs to another configuration, data set or seed, or there is no GPU
+            where one is asked for.
+        DivergedError: the loss or its gradient became NaN or infinite.
     """
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
+    device = training_device(config.device)
     agreement = _agreement(config, data, seed, start)
-    run = _Run(SpikingNetwork(config, len(data.class_names), seed), config)
+    # Drawn on the processor, so that a network starts with the same weights everywhere.
+    run = _Run(SpikingNetwork(config, len(data.class_names), seed).to(device), config)
     run.network.narrow_from_start = start is not None
     state = load_checkpoint(folder / CHECKPOINT, agreement)
     if state is not None:
@@ -96,7 +97,8 @@ def fit(
     else:
         coarsest_ms = max(config.phases[0].steps_ms)
         first = data.train.events.select(range(min(2 * config.optimiser.batch_size, data.train.events.n_samples)))
-        scale_weights_to_data(run.network, dense_counts(first, data.train.duration_ms, coarsest_ms), coarsest_ms)
+        counts = dense_counts(first, data.train.duration_ms, coarsest_ms, device)
+        scale_weights_to_data(run.network, counts, coarsest_ms)
     done, total = len(run.history), config.optimiser.epochs
     if done:
         log.info("%d of %d epochs were trained already", done, total)
@@ -124,7 +126,7 @@ class _Run:
     def __init__(self, network: SpikingNetwork, config: TrainingConfig) -> None:
         self.network = network
         self.optimiser = build_optimiser(network, config.optimiser)
-        self._first_candidate = first_epoch_of_last_phase(config)
+        self._first_candidate = first_candidate(config)
         self.history: list[EpochMetrics] = []
         self.best: dict[str, Tensor] = {}
         self.best_epoch = -1
@@ -135,13 +137,14 @@ class _Run:
         if epoch.epoch < self._first_candidate:
             return
         if self.best_epoch < 0 or _quality(epoch) > _quality(self.history[self.best_epoch]):
-            self.best, self.best_epoch = copy.deepcopy(self.network.state_dict()), len(self.history) - 1
+            self.best = copy.deepcopy(on_processor(self.network.state_dict()))
+            self.best_epoch = len(self.history) - 1
 
     def state(self) -> dict[str, Any]:
-        """Everything that `restore` needs."""
+        """Everything that `restore` needs, the same whatever device it was trained on."""
         return {
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "network": on_processor(self.network.state_dict()),
+            "optimiser": on_processor(self.optimiser.state_dict()),
             "random": torch.get_rng_state(),
             "history": [asdict(row) for row in self.history],
             "best": self.best,
@@ -186,16 +189,17 @@ def learning_rate_factor(progress: float, warm_up_share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - warm_up_share) / (1 - warm_up_share)))
 
 
-def first_epoch_of_last_phase(config: TrainingConfig) -> int:
-    """The first epoch that may be chosen."""
+def first_candidate(config: TrainingConfig) -> int:
+    """The first epoch that may be chosen: in the last phase, with the whole penalty and refractory period."""
     last, epochs = len(config.phases) - 1, config.optimiser.epochs
-    return next(epoch for epoch in range(epochs) if config.phase_of_epoch(epoch) == last)
+    in_last_phase = next(epoch for epoch in range(epochs) if config.phase_of_epoch(epoch) == last)
+    return max(in_last_phase, config.warm_up_epochs)
 
 
 def _epoch(
     network: SpikingNetwork,
     optimiser: torch.optim.Adam,
-    data: Dataset,
+    data: FittingData,
     config: TrainingConfig,
     seed: int,
     epoch: int,
@@ -204,33 +208,27 @@ def _epoch(
     started = time.perf_counter()
     torch.manual_seed(seed * 1_000_003 + epoch)
     network.train()
-    totals = {"loss": 0.0, "penalty": 0.0, "right": 0.0}
-    augmentation = config.augmentation
-    steps_ms = config.phases[config.phase_of_epoch(epoch)].steps_ms
-    batches = torch.split(torch.randperm(len(data.train.labels)), config.optimiser.batch_size)
-    for number, picked in enumerate(batches):
-        progress = (epoch + number / len(batches)) / config.optimiser.epochs
-        network.set_progress(progress)
-        factor = learning_rate_factor(
-            progress + 0.5 / len(batches) / config.optimiser.epochs, config.optimiser.warm_up_share
-        )
+    totals = EpochTotals()
+    steps_ms, batches = config.phases[config.phase_of_epoch(epoch)].steps_ms, number_of_batches(data.train, config)
+    running: tuple[Tensor, int] | None = None
+    for number, batch in enumerate(epoch_batches(data.train, config, epoch, device_of(network))):
+        # Asked for when the next batch is ready: until then a GPU works by itself.
+        totals.add(running)
+        network.set_progress(batch.begins)
+        factor = learning_rate_factor(batch.middle, config.optimiser.warm_up_share)
         for group in optimiser.param_groups:
             group["lr"] = group["base_rate"] * factor
-        step_ms = steps_ms[int(torch.randint(len(steps_ms), ())) if len(steps_ms) > 1 else 0]
-        events = shift_channels(data.train.events.select(picked.numpy()), augmentation.shift_channels)
-        events = stretch_time(events, augmentation.stretch_time)
-        counts, labels = dense_counts(events, data.train.duration_ms, step_ms), data.train.labels[picked]
-        for key, value in _train_batch(network, optimiser, counts, labels, config, step_ms).items():
-            totals[key] += value * len(labels)
-        between(f"epoch {epoch + 1}, batch {number + 1}/{len(batches)}")
+        running = _train_batch(network, optimiser, batch, config), len(batch.labels)
+        between(f"epoch {epoch + 1}, batch {number + 1}/{batches}")
+    totals.add(running)
     samples = len(data.train.labels)
     sigma_ms = max(network.layers[0].projection.sigma_ms, SIGMA_END_STEPS * min(steps_ms))
     accuracy, loss, rate = evaluate(network, data.validation, config)
     return EpochMetrics(
         epoch=epoch,
-        loss=totals["loss"] / samples,
-        rate_penalty=totals["penalty"] / samples,
-        accuracy_train=totals["right"] / samples,
+        loss=totals.loss / samples,
+        rate_penalty=totals.penalty / samples,
+        accuracy_train=totals.right / samples,
         accuracy_validation=accuracy,
         loss_validation=loss,
         rate_hz=rate,
@@ -240,30 +238,20 @@ def _epoch(
     )
 
 
-def _train_batch(
-    network: SpikingNetwork,
-    optimiser: torch.optim.Adam,
-    counts: Tensor,
-    labels: Tensor,
-    config: TrainingConfig,
-    step_ms: float,
-) -> dict[str, float]:
-    activity = network(counts, step_ms)
-    scores = _scores(activity, config, step_ms)
-    penalty = rate_penalty(activity.spikes, step_ms, config.regulariser)
-    loss = functional.cross_entropy(scores, labels) + penalty
-    if not torch.isfinite(loss):
-        raise SpikebridgeError(f"the loss became {loss.item()}: {DIVERGED}")
+def _train_batch(network: SpikingNetwork, optimiser: torch.optim.Adam, batch: Batch, config: TrainingConfig) -> Tensor:
+    """Loss, rate penalty, share of right decisions and size of the gradient, (4,), where the network is."""
+    activity = network(batch.counts, batch.step_ms)
+    scores = _scores(activity, config, batch.step_ms)
+    penalty = rate_penalty(activity.spikes, batch.step_ms, config.regulariser, batch.begins)
+    loss = functional.cross_entropy(scores, batch.labels) + penalty
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn_parameters = [p for group in optimiser.param_groups for p in group["params"]]
     norm = torch.nn.utils.clip_grad_norm_(nn_parameters, config.optimiser.gradient_norm)
-    if not torch.isfinite(norm):
-        raise SpikebridgeError(f"the gradient became {norm.item()}: {DIVERGED}")
     optimiser.step()
     network.clamp_()
-    right = (scores.argmax(dim=1) == labels).float().mean()
-    return {"loss": loss.item(), "penalty": penalty.item(), "right": right.item()}
+    right = (scores.argmax(dim=1) == batch.labels).float().mean()
+    return torch.stack([loss, penalty, right, norm]).detach()
 
 
 def _scores(activity: Activity, config: TrainingConfig, step_ms: float) -> Tensor:
@@ -285,10 +273,12 @@ def evaluate(
     """
     step_ms = config.data.step_ms if step_ms is None else step_ms
     network.eval()
+    device = device_of(network)
     right, loss, rate = 0.0, 0.0, 0.0
     for picked in torch.split(torch.arange(len(data.labels)), config.optimiser.batch_size):
-        labels = data.labels[picked]
-        activity = network(dense_counts(data.events.select(picked.numpy()), data.duration_ms, step_ms), step_ms)
+        labels = data.labels[picked].to(device)
+        counts = dense_counts(data.events.select(picked.numpy()), data.duration_ms, step_ms, device)
+        activity = network(counts, step_ms)
         scores = _scores(activity, config, step_ms)
         right += (scores.argmax(dim=1) == labels).float().sum().item()
         loss += functional.cross_entropy(scores, labels, reduction="sum").item()

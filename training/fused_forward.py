@@ -7,133 +7,193 @@ which the compiler turns into vector instructions; Python's lock is released, so
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from spikebridge.training.compiled import compiled
+from spikebridge.training.compiled import compiled, compiled_within
+from spikebridge.training.event_lists import Ints
+from spikebridge.training.fused_step import (
+    decay,
+    fetch,
+    fire,
+    keep,
+    land,
+    propagate,
+    propagate_adaptive,
+    reset,
+    run_on,
+    scaled,
+    send,
+    settle,
+    start_waiting,
+    tick,
+)
 from spikebridge.training.fused_types import (
     DELTA,
     EXPONENTIAL,
-    FROZEN_W_U,
-    FROZEN_W_W,
-    I_I,
-    PULSE,
-    U_C,
-    U_I,
-    U_U,
-    U_W,
-    W_C,
-    W_I,
-    W_U,
-    W_W,
     Constants,
+    Entries,
     Floats,
     Kind,
     State,
     Traces,
+    entries,
 )
+from spikebridge.training.own_spikes import add_rows, who_fires
+from spikebridge.training.single_pulse import adaptive_step, leaky_step, note, single_pulses
 
-NEVER = -(1 << 30)
+TOGETHER = 16
+"""Samples side by side, so that calls and views cost little; their state stays in the nearest cache."""
 
 
 @compiled
 def forward(first: int, last: int, kind: Kind, constants: Constants, traces: Traces) -> None:
-    """Run samples `first .. last - 1`; `traces.due` holds the external arrivals and is completed."""
-    steps, size = traces.due.shape[1], traces.due.shape[2]
-    dtype = traces.due.dtype
-    last_spike = np.empty(size, np.int64)
-    for b in range(first, last):
-        state = State(np.zeros(size, dtype), np.zeros(size, dtype), np.zeros(size, dtype), np.ones(size, dtype))
-        last_spike[:] = NEVER
+    """Run samples `first .. last - 1`; `traces.due` is the external arrivals, or made from them and completed."""
+    steps, size, dtype = traces.due.shape[1], traces.due.shape[2], traces.due.dtype
+    step = entries(constants)
+    if single_pulses(kind):
+        run_single_pulses(first, last, kind, constants, step, traces)
+        return
+    for start in range(first, last, TOGETHER):
+        end = min(start + TOGETHER, last)
+        shape = (end - start, size)
+        x = State(
+            np.zeros(shape, dtype),
+            np.zeros(shape, dtype),
+            np.zeros(shape, dtype),
+            np.zeros(shape, dtype),
+            np.zeros(shape, dtype),
+            np.zeros(shape, dtype),
+        )
+        if constants.scale.size:
+            scaled(start, end, constants.scale, traces.raw, traces.due)
+        elif constants.lags.size:
+            traces.due[start:end] = traces.raw[start:end]
         for now in range(steps):
-            if kind.refractory_steps > 1:
-                for n in range(size):
-                    state.free[n] = now - last_spike[n] >= kind.refractory_steps
-                    traces.frozen[b, now, n] = now - last_spike[n] < kind.refractory_steps
-            propagate(kind, constants.step, constants.bias, state.u, state.w, state.current, state.free)
-            for n in range(size):
-                traces.potentials[b, now, n] = state.u[n]
-            if kind.spiking:
-                fire(constants, now, state, last_spike, traces.spikes[b, now], traces.due[b])
-            deliver(kind, now, traces.due[b], state, last_spike)
-            if kind.spiking:
-                reset(kind, constants, state, traces.spikes[b, now])
-            if traces.w.size:
-                for n in range(size):
-                    traces.w[b, now, n] = state.w[n]
-            if traces.current.size:
-                for n in range(size):
-                    traces.current[b, now, n] = state.current[n]
+            one_step(start, now, kind, constants, step, traces, x)
 
 
 @compiled
-def propagate(kind: Kind, step: Floats, bias: Floats, u: Floats, w: Floats, current: Floats, free: Floats) -> None:
-    """One exact step of one sample."""
-    for n in range(u.size):
-        constant = bias[n] + current[n] if kind.synapse == PULSE else bias[n]
-        new_u = step[U_U, n] * u[n]
-        new_w = w[n]
-        if kind.adaptive:
-            new_u = new_u + step[U_W, n] * w[n]
-            new_w = step[W_U, n] * u[n] + step[W_W, n] * w[n]
-        if kind.synapse == EXPONENTIAL:
-            new_u = new_u + step[U_I, n] * current[n]
-            if kind.adaptive:
-                new_w = new_w + step[W_I, n] * current[n]
-            current[n] = step[I_I, n] * current[n]
-        new_u = new_u + step[U_C, n] * constant
-        if kind.adaptive:
-            new_w = new_w + step[W_C, n] * constant
-            held = step[FROZEN_W_U, n] * u[n] + step[FROZEN_W_W, n] * w[n]
-            w[n] = new_w if free[n] != 0 else held
-        u[n] = new_u if free[n] != 0 else u[n]
+def run_single_pulses(first: int, last: int, kind: Kind, constants: Constants, step: Entries, traces: Traces) -> None:
+    """`forward` where `single_pulses` holds: sample by sample, so that memory is read and written in its order."""
+    size, dtype = traces.due.shape[2], traces.due.dtype
+    due, spikes, weights = traces.due.ravel(), traces.spikes.ravel(), constants.recurrent.ravel()
+    nothing, found = np.zeros((1, 1, size), dtype), np.empty(size, np.int64)
+    for b in range(first, last):
+        u, w = np.zeros(size, dtype), np.zeros(size, dtype)
+        if constants.scale.size:
+            scaled(b, b + 1, constants.scale, traces.raw, traces.due)
+        elif constants.lags.size:
+            traces.due[b] = traces.raw[b]
+        single_pulse_step(b, 0, nothing, 0, 0, kind, constants, step, traces, u, w)
+        single_pulses_on(b, kind, constants, step, traces, u, w, due, spikes, weights, found)
 
 
-@compiled
-def fire(
-    constants: Constants, now: int, state: State, last_spike: npt.NDArray[np.int64], spikes: Floats, due: Floats
+@compiled_within
+def single_pulses_on(
+    b: int,
+    kind: Kind,
+    constants: Constants,
+    step: Entries,
+    traces: Traces,
+    u: Floats,
+    w: Floats,
+    due: Floats,
+    spikes: Floats,
+    weights: Floats,
+    found: Ints,
 ) -> None:
-    """Test the threshold and send recurrent spikes on their way; `due` is (steps, n)."""
-    for n in range(spikes.size):
-        spikes[n] = state.free[n] if state.u[n] >= constants.theta[n] else 0
-        last_spike[n] = now if spikes[n] != 0 else last_spike[n]
-    for k in range(constants.lags.size):
-        arrives = now + constants.lags[k]
-        if arrives < due.shape[0]:
-            into = due[arrives]
-            for n in range(spikes.size):
-                if spikes[n] != 0:
-                    weights = constants.recurrent[k, n]
-                    for m in range(into.size):
-                        into[m] += weights[m]
+    """All of sample `b` after the first step but what that one sends."""
+    steps, size = traces.due.shape[1:]
+    for now in range(steps):
+        if now > 0:
+            single_pulse_step(b, now, traces.due, b, now - 1, kind, constants, step, traces, u, w)
+        if constants.lags.size:
+            count = who_fires(spikes, (b * steps + now) * size, size, found)
+            for lag in range(constants.lags.size):
+                arrives = now + constants.lags[lag]
+                if arrives < steps:
+                    add_rows(found, count, weights, lag * size * size, size, due, (b * steps + arrives) * size)
 
 
-@compiled
-def deliver(kind: Kind, now: int, due: Floats, state: State, last_spike: npt.NDArray[np.int64]) -> None:
-    """Arrivals of a step, `due[now]`, touch the state."""
-    u, current, arrivals = state.u, state.current, due[now]
-    if kind.synapse == DELTA:
-        for n in range(u.size):
-            u[n] = u[n] if now - last_spike[n] < kind.refractory_steps else u[n] + arrivals[n]
-    elif kind.synapse == EXPONENTIAL:
-        for n in range(u.size):
-            current[n] = current[n] + arrivals[n]
-    elif kind.pulse_steps == 1:
-        for n in range(u.size):
-            current[n] = arrivals[n]
-    elif now < kind.pulse_steps:
-        for n in range(u.size):
-            current[n] = current[n] + arrivals[n]
+@compiled_within
+def single_pulse_step(
+    b: int,
+    now: int,
+    arrived: Floats,
+    sample: int,
+    before: int,
+    kind: Kind,
+    constants: Constants,
+    step: Entries,
+    traces: Traces,
+    u: Floats,
+    w: Floats,
+) -> None:
+    """One step, of whose current `arrived[sample, before]` is a part."""
+    at = (b, now, arrived, sample, before, kind.to_value, kind.reset_value, constants.theta, step)
+    if kind.adaptive:
+        adaptive_step(*at, u, w, traces.potentials, traces.spikes)
+        if traces.w.size:
+            note(b, now, w, traces.w)
     else:
-        ended = due[now - kind.pulse_steps]
-        for n in range(u.size):
-            current[n] = current[n] + arrivals[n] - ended[n]
+        leaky_step(*at, u, traces.potentials, traces.spikes)
 
 
-@compiled
-def reset(kind: Kind, constants: Constants, state: State, spikes: Floats) -> None:
-    """What a spike does to its own neuron."""
-    u, w = state.u, state.w
-    for n in range(u.size):
-        after = kind.reset_value if kind.to_value else u[n] - constants.theta[n]
-        u[n] = after if spikes[n] != 0 else u[n]
-        w[n] = w[n] + constants.jump[n] if spikes[n] != 0 else w[n]
+@compiled_within
+def one_step(first: int, now: int, kind: Kind, constants: Constants, step: Entries, traces: Traces, x: State) -> None:
+    """The step `now` of the samples from `first` on."""
+    waits = kind.refractory_steps > 1 or (kind.refractory_steps == 1 and kind.synapse == DELTA)
+    if waits:
+        tick(x.wait, x.held)
+        if kind.refractory_steps > 1:
+            keep(first, now, x.held, traces.frozen)
+    if kind.adaptive:
+        propagate_adaptive(first, now, kind.synapse, step, x.current, x.held, x.u, x.w, traces.potentials)
+    else:
+        propagate(first, now, kind.synapse, step, x.current, x.held, x.u, traces.potentials)
+    if kind.spiking:
+        fire(first, now, constants.theta, x.held, traces.potentials, traces.spikes)
+        if waits:
+            start_waiting(first, now, kind.refractory_steps, traces.spikes, x.wait)
+        recurrent_spikes(first, now, len(x.u), constants, traces)
+    deliver(first, now, kind, step, traces, x)
+    if kind.spiking:
+        reset(
+            first, now, kind.to_value, kind.reset_value, constants.theta, step.jump, traces.spikes, x.reached, x.u, x.w
+        )
+    else:
+        settle(x.reached, x.u)
+    if traces.w.size:
+        keep(first, now, x.w, traces.w)
+
+
+@compiled_within
+def recurrent_spikes(first: int, now: int, samples: int, constants: Constants, traces: Traces) -> None:
+    """Spikes on their way to their own population."""
+    for lag in range(constants.lags.size):
+        arrives = now + constants.lags[lag]
+        if arrives < traces.due.shape[1]:
+            for b in range(first, first + samples):
+                for n in range(traces.due.shape[2]):
+                    if traces.spikes[b, now, n] != 0:
+                        send(lag, n, b, arrives, constants.recurrent, traces.due)
+
+
+@compiled_within
+def deliver(first: int, now: int, kind: Kind, step: Entries, traces: Traces, x: State) -> None:
+    """Arrivals of a step touch the state; the potential right before the reset."""
+    if kind.synapse == DELTA:
+        land(first, now, traces.due, x.wait, traces.potentials, x.reached)
+        if traces.reached.size:
+            keep(first, now, x.reached, traces.reached)
+        return
+    fetch(first, now, traces.potentials, x.reached)
+    if kind.synapse == EXPONENTIAL:
+        decay(first, now, step.i_i, traces.due, x.current)
+    elif kind.pulse_steps == 1:
+        fetch(first, now, traces.due, x.current)
+    elif now < kind.pulse_steps:
+        run_on(first, now, now, 0, traces.due, x.current)
+    else:
+        run_on(first, now, now - kind.pulse_steps, 1, traces.due, x.current)
+    if traces.current.size and (kind.synapse == EXPONENTIAL or kind.pulse_steps > 1):
+        keep(first, now, x.current, traces.current)

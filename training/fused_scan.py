@@ -21,6 +21,7 @@ from spikebridge.training.fused_forward import forward
 from spikebridge.training.scan import NeuronTensors
 from spikebridge.training.surrogate import Surrogate
 from spikebridge.training.threads import in_blocks
+from spikebridge.training.tile_product import panels_of
 
 KINDS = {
     SynapseKind.DELTA: fused_types.DELTA,
@@ -41,8 +42,12 @@ def fused_scan(
     arrivals: Tensor,
     surrogate: Surrogate,
     recurrent: dict[int, Tensor] | None = None,
+    scale: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Arguments and results of `scan`, on the CPU. The threshold has no gradient here: it is 1 by definition."""
+    """Arguments and results of `scan`, on the CPU. The threshold has no gradient here: it is 1 by definition.
+
+    With `scale`, (n,), it is `scan` of `arrivals * scale`.
+    """
     lags = sorted(recurrent or {})
     size = arrivals.shape[2]
     weights = torch.stack([recurrent[lag] for lag in lags]) if recurrent else arrivals.new_zeros((0, size, size))
@@ -54,6 +59,7 @@ def fused_scan(
         torch.stack(list(neuron.step)),
         neuron.bias,
         neuron.adaptation_jump,
+        arrivals.new_empty(0) if scale is None else scale,
         weights,
     )
     return spikes, potentials
@@ -70,21 +76,28 @@ class _Scan(torch.autograd.Function):
         step: Tensor,
         bias: Tensor,
         jump: Tensor,
+        scale: Tensor,
         recurrent: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        due = arrivals.contiguous().clone()
-        spikes, potentials = torch.zeros_like(due), torch.empty_like(due)
-        nothing = due.new_empty((0, 0, 0))
+        raw = arrivals.contiguous()
+        # What the population adds to itself must not change the arrivals of others.
+        due = torch.empty_like(raw) if len(scale) or lags else raw
+        spikes = torch.empty_like(due) if neuron.spiking else torch.zeros_like(due)
+        potentials, nothing = torch.empty_like(due), due.new_empty((0, 0, 0))
         keep = any(ctx.needs_input_grad)
         frozen = torch.empty_like(due) if neuron.refractory_steps > 1 and neuron.spiking else due.new_zeros((1, 1, 1))
         w = torch.empty_like(due) if keep and neuron.adaptive else nothing
-        current = torch.empty_like(due) if keep and neuron.synapse is not SynapseKind.DELTA else nothing
+        current = torch.empty_like(due) if keep and _has_current(neuron) else nothing
+        jumps = neuron.synapse is SynapseKind.DELTA
+        reached = (torch.empty_like(due) if keep else nothing) if jumps else potentials
         ctx.neuron, ctx.surrogate, ctx.lags = neuron, surrogate, lags
-        kept = (step, bias, jump, recurrent, due, spikes, potentials, frozen, w, current)
+        kept = (step, bias, jump, scale, recurrent, raw, due, spikes, potentials, reached, frozen, w, current)
         kind, constants, traces = _views(neuron, lags, kept)
         in_blocks(len(due), lambda first, last: forward(first, last, kind, constants, traces))
         if keep:
             ctx.save_for_backward(*kept)
+        # Where nothing depends on the potentials of a hidden population, zeros would only be written and added.
+        ctx.set_materialize_grads(False)
         return spikes, potentials
 
     @staticmethod
@@ -92,27 +105,38 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         kept: tuple[Tensor, ...] = ctx.saved_tensors
         kind, constants, traces = _views(ctx.neuron, ctx.lags, kept)
-        _, _, _, recurrent, due, *_ = kept
+        recurrent, due = kept[4], kept[6]
+        if not _has_current(ctx.neuron):
+            traces = traces._replace(current=traces.due)
+        if ctx.lags:
+            constants = constants._replace(panels=np.stack([panels_of(weights.T) for weights in constants.recurrent]))
         width = traces.due.dtype.type(ctx.surrogate.width)
         spikes, potentials = (_numpy(due.new_empty((0, 0, 0)) if g is None else g) for g in grads)
-        grad_due = torch.empty_like(due)
+        grad_raw = torch.empty_like(due)
 
         def work(first: int, last: int) -> list[Tensor]:
-            sums = [due.new_zeros((12, due.shape[2])), due.new_zeros(due.shape[2]), torch.zeros_like(recurrent)]
-            into = fused_types.Gradients(spikes, potentials, _numpy(grad_due), *(_numpy(total) for total in sums))
+            sums = [due.new_zeros((fused_types.SUMS, due.shape[2])), torch.zeros_like(recurrent)]
+            into = fused_types.Gradients(spikes, potentials, _numpy(grad_raw), *(_numpy(total) for total in sums))
             backward(first, last, kind, constants, traces, SURROGATES[ctx.surrogate.name], width, into)
             return sums
 
         blocks = in_blocks(len(due), work)
-        step_and_bias, grad_jump, grad_recurrent = (torch.stack(parts).sum(0) for parts in zip(*blocks, strict=True))
-        return None, None, None, grad_due, step_and_bias[:11], step_and_bias[11], grad_jump, grad_recurrent
+        sums, grad_recurrent = (torch.stack(parts).sum(0) for parts in zip(*blocks, strict=True))
+        grad_step, (bias, jump, scale) = sums[: fused_types.ENTRIES], sums[fused_types.ENTRIES :]
+        grad_scale = scale if len(constants.scale) else None
+        return None, None, None, grad_raw, grad_step, bias, jump, grad_scale, grad_recurrent
+
+
+def _has_current(neuron: NeuronTensors) -> bool:
+    """Whether there is a current other than the arrivals of the step before."""
+    return neuron.synapse is SynapseKind.EXPONENTIAL or (neuron.synapse is SynapseKind.PULSE and neuron.pulse_steps > 1)
 
 
 def _views(
     neuron: NeuronTensors, lags: tuple[int, ...], kept: tuple[Tensor, ...]
 ) -> tuple[fused_types.Kind, fused_types.Constants, fused_types.Traces]:
     """The same memory as the compiled loops see it."""
-    step, bias, jump, recurrent, *traces = (_numpy(tensor) for tensor in kept)
+    step, bias, jump, scale, recurrent, *traces = (_numpy(tensor) for tensor in kept)
     # A population that never spikes is never refractory.
     refractory_steps = neuron.refractory_steps if neuron.spiking else 0
     kind = fused_types.Kind(
@@ -123,11 +147,13 @@ def _views(
         spiking=neuron.spiking,
         to_value=neuron.reset is Reset.TO_VALUE,
         reset_value=traces[0].dtype.type(neuron.reset_value),
+        slope_while_frozen=neuron.slope_while_frozen,
     )
     at = np.array(lags, dtype=np.int64)
+    no_panels = np.empty((0, 0, 0, 0), step.dtype)
     return (
         kind,
-        fused_types.Constants(step, _numpy(neuron.threshold), bias, jump, at, recurrent),
+        fused_types.Constants(step, _numpy(neuron.threshold), bias, jump, scale, at, recurrent, no_panels),
         fused_types.Traces(*traces),
     )
 

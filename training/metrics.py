@@ -5,10 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from torch import Tensor
+
+from spikebridge.bridge.errors import DivergedError
 from spikebridge.bridge.storage import atomic_path
+
+DIVERGED = (
+    "lower optimiser.weight_rate or optimiser.neuron_rate and train with another --out; the checkpoint holds the last "
+    "epoch before"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,31 @@ class EpochMetrics:
     step_ms: float
     sigma_ms: float
     seconds: float
+
+
+@dataclass(slots=True)
+class EpochTotals:
+    """Loss, rate penalty and right decisions, summed over the samples of an epoch so far."""
+
+    loss: float = 0.0
+    penalty: float = 0.0
+    right: float = 0.0
+
+    def add(self, batch: tuple[Tensor, int] | None) -> None:
+        """Loss, penalty, share of right decisions and size of the gradient (4,) of a batch of so many samples.
+
+        Raises:
+            DivergedError: the loss or its gradient is NaN or infinite.
+        """
+        if batch is None:
+            return
+        loss, penalty, right, gradient = batch[0].tolist()
+        for name, value in (("loss", loss), ("gradient", gradient)):
+            if not math.isfinite(value):
+                raise DivergedError(f"the {name} became {value}: {DIVERGED}")
+        self.loss += loss * batch[1]
+        self.penalty += penalty * batch[1]
+        self.right += right * batch[1]
 
 
 def write_metrics(history: list[EpochMetrics], folder: Path, best_epoch: int) -> None:

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from spikebridge.training.config import TrainingConfig
 from spikebridge.training.delays import SIGMA_END_STEPS, DelayedProjection
 from spikebridge.training.fused_scan import fused_scan
+from spikebridge.training.gpu_kernels import kernels_for, scan_on_card
+from spikebridge.training.memory import keep_freed_memory
+from spikebridge.training.moments import with_moments
 from spikebridge.training.neurons import Neurons
 from spikebridge.training.scan import NeuronTensors, scan
 from spikebridge.training.surrogate import Surrogate
@@ -49,13 +52,19 @@ class FoldableBatchNorm(nn.Module):
 
     def forward(self, arrivals: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and shift, (size,) each, from arrivals (batch, steps, size); running statistics when evaluating."""
-        if self.training:
-            mean, var = arrivals.mean(dim=(0, 1)), arrivals.var(dim=(0, 1), unbiased=False)
-            with torch.no_grad():
-                self.running_mean.lerp_(mean, self._momentum)
-                self.running_var.lerp_(var, self._momentum)
-        else:
-            mean, var = self.running_mean, self.running_var
+        if not self.training:
+            return self.folded(self.running_mean, self.running_var)
+        return self.update(arrivals.mean(dim=(0, 1)), arrivals.var(dim=(0, 1), unbiased=False))
+
+    def update(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and shift of a batch with these moments, (size,) each; running statistics follow."""
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self._momentum)
+            self.running_var.lerp_(var, self._momentum)
+        return self.folded(mean, var)
+
+    def folded(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and shift for these moments, (size,) each."""
         scale = self.gamma / torch.sqrt(var + self._eps)
         return scale, self.beta - scale * mean
 
@@ -93,18 +102,31 @@ class Layer(nn.Module):
 
     def forward(self, spikes: Tensor, step_ms: float) -> tuple[Tensor, Tensor]:
         """Spikes and potentials (batch, steps, size) from the source's spikes (batch, steps, sources)."""
-        neuron, arrivals = self.prepare(spikes, step_ms)
+        neuron, arrivals, scale = self.normalised(spikes, step_ms)
         recurrent: dict[int, Tensor] | None = None
         if self.recurrent_weight is not None:
             recurrent = {int(self.recurrent_grid(step_ms).whole_steps(torch.zeros(()))): self.recurrent_weight}
-        return self.scan(neuron, arrivals, recurrent)
+        return self.scan(neuron, arrivals, recurrent, scale)
 
     def scan(
-        self, neuron: NeuronTensors, arrivals: Tensor, recurrent: dict[int, Tensor] | None = None
+        self,
+        neuron: NeuronTensors,
+        arrivals: Tensor,
+        recurrent: dict[int, Tensor] | None = None,
+        scale: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """`scan` by the compiled loop where it can run, else by PyTorch, in segments where the sample is long."""
-        if self.fused and arrivals.device.type == "cpu":
-            return fused_scan(neuron, arrivals, self.surrogate, recurrent)
+        """`scan` by the compiled loop or kernel where one can run, else by PyTorch, in segments where samples are long.
+
+        `scale`, (size,), multiplies the arrivals.
+        """
+        kernels = kernels_for(arrivals, fused=self.fused)
+        if kernels == "loops":
+            return fused_scan(neuron, arrivals, self.surrogate, recurrent, scale)
+        if kernels == "card":
+            found = scan_on_card(neuron, arrivals, self.surrogate, recurrent, scale)
+            if found is not None:
+                return found
+        arrivals = arrivals if scale is None else arrivals * scale
         steps = arrivals.shape[1]
         segment_steps = math.ceil(steps**0.5) if steps >= SEGMENTS_FROM_STEPS and torch.is_grad_enabled() else None
         return scan(neuron, arrivals, self.surrogate, recurrent, segment_steps=segment_steps)
@@ -119,15 +141,26 @@ class Layer(nn.Module):
 
     def prepare(self, spikes: Tensor, step_ms: float) -> tuple[NeuronTensors, Tensor]:
         """The population on the grid and its arrivals (batch, steps, size), batch normalisation applied."""
+        neuron, arrivals, scale = self.normalised(spikes, step_ms)
+        return neuron, arrivals if scale is None else arrivals * scale
+
+    def normalised(self, spikes: Tensor, step_ms: float) -> tuple[NeuronTensors, Tensor, Tensor | None]:
+        """The population on the grid, its arrivals (batch, steps, size), and the scale of batch normalisation (size,).
+
+        The scale is still to be applied; None without normalisation.
+        """
         arrivals = self.projection(spikes, self.grid(step_ms))
-        shift = None
-        if self.norm is not None:
-            # Counted over the reference step, so that the statistics mean the same on every grid.
-            window = round(self.reference_step_ms / step_ms) if self.norm.training else 1
+        if self.norm is None:
+            return self.neurons.tensors(step_ms), arrivals, None
+        # Counted over the reference step, so that the statistics mean the same on every grid.
+        window = round(self.reference_step_ms / step_ms) if self.norm.training else 1
+        if kernels_for(arrivals, fused=self.fused) == "loops" and self.norm.training:
+            arrivals, mean, var = with_moments(arrivals, window)
+            scale, shift = self.norm.update(mean, var)
+        else:
             counted = arrivals if window == 1 else arrivals.unflatten(1, (-1, window)).sum(dim=2)
             scale, shift = self.norm(counted)
-            arrivals = arrivals * scale
-        return self.neurons.tensors(step_ms, shift), arrivals
+        return self.neurons.tensors(step_ms, shift), arrivals, scale
 
     @torch.no_grad()
     def clamp_(self) -> None:
@@ -143,6 +176,7 @@ class SpikingNetwork(nn.Module):
 
     def __init__(self, config: TrainingConfig, classes: int, seed: int) -> None:
         super().__init__()
+        keep_freed_memory()  # every batch needs the arrays of the one before again
         generator = torch.Generator().manual_seed(seed)
         sizes = (config.data.channels, *config.network.hidden)
         self.config = config
@@ -178,15 +212,18 @@ class SpikingNetwork(nn.Module):
         return spikes * (kept / (1 - share))
 
     def set_progress(self, done: float) -> None:
-        """Narrow the delay kernels: geometrically from half the maximum delay to 0.23 steps over `sigma_share`.
+        """Narrow the delay kernels, and lengthen the refractory period if it has a warm-up.
 
-        The end is 0.23 of the coarsest step; on a finer grid the kernel has 0.23 of its own steps from there on.
+        Kernels narrow geometrically from half the maximum delay to 0.23 steps over `sigma_share`: of the coarsest step;
+        on a finer grid the kernel has 0.23 of its own steps from there on.
         """
         share = 1.0 if self.narrow_from_start else min(done / self.config.optimiser.sigma_share, 1.0)
         end = SIGMA_END_STEPS * self.config.steps_ms[0]
         for layer in self.layers:
             start = max(layer.projection.max_delay_ms / 2, end)
             layer.projection.sigma_ms = 0.0 if share == 1 else start * (end / start) ** share
+            warm_up = self.config.neuron.refractory_warm_up_share
+            layer.neurons.refractory_share = 1.0 if done >= warm_up else done / warm_up
 
     def clamp_(self) -> None:
         """Apply every constraint; after each optimiser step."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from spikebridge.bridge.spec import Reset, SynapseKind
 from spikebridge.bridge.timing import timestep, whole_steps
 from spikebridge.training.config import NetworkConfig, NeuronConfig
-from spikebridge.training.propagators import exact_step
+from spikebridge.training.propagators import StepTensors, exact_step
 from spikebridge.training.scan import NeuronTensors
 
 
@@ -70,6 +70,9 @@ class Neurons(nn.Module):
         self.tau_syn_ms = network.tau_syn_ms if self.synapse is SynapseKind.EXPONENTIAL else None
         self.pulse_ms = pulse_ms if self.synapse is SynapseKind.PULSE else None
         self.refractory_ms = 0.0 if readout else refractory_ms
+        self.refractory_share = 1.0
+        """How much of the refractory period applies, see `refractory_warm_up_share`."""
+        self.slope_while_frozen = neuron.refractory_gradient == "through"
 
         def parameter(bounds: tuple[float, float], *, logarithmic: bool = False) -> BoundedParameter:
             trained = neuron.train_time_constants
@@ -105,25 +108,22 @@ class Neurons(nn.Module):
     def tensors(self, step_ms: float, shift: Tensor | None = None) -> NeuronTensors:
         """The population on a grid; `shift` is added to the constant current (batch normalisation)."""
         values = self.values()
-        step = exact_step(
-            values["tau_membrane_ms"],
-            values["tau_adaptation_ms"],
-            values["adaptation_coupling"],
-            self.tau_syn_ms,
-            step_ms,
+        tau_u, tau_w, coupling = (
+            values[name] for name in ("tau_membrane_ms", "tau_adaptation_ms", "adaptation_coupling")
         )
         return NeuronTensors(
-            step=step,
+            step=_step(tau_u, tau_w, coupling, self.tau_syn_ms, step_ms),
             threshold=torch.ones_like(self.bias),
             bias=self.bias if shift is None else self.bias + shift,
             adaptation_jump=values["adaptation_jump"],
             adaptive=self.adaptive,
             synapse=self.synapse,
             pulse_steps=0 if self.pulse_ms is None else whole_steps("pulse width", self.pulse_ms, step_ms),
-            refractory_steps=int(timestep(self.refractory_ms, step_ms)),
+            refractory_steps=int(timestep(self.refractory_ms * self.refractory_share, step_ms)),
             reset=self.reset,
             reset_value=self.reset_value,
             spiking=self.spiking,
+            slope_while_frozen=self.slope_while_frozen,
         )
 
     def clamp_(self) -> None:
@@ -131,3 +131,16 @@ class Neurons(nn.Module):
         for module in self.children():
             if isinstance(module, BoundedParameter):
                 module.clamp_()
+
+
+def _step(tau_u: Tensor, tau_w: Tensor, coupling: Tensor, tau_syn_ms: float | None, step_ms: float) -> StepTensors:
+    """`exact_step` of parameters (n,), wherever they are.
+
+    It takes dozens of operations on few numbers, between which a GPU would wait: the processor is as fast, and its
+    matrix exponential gives the same bits everywhere.
+    """
+    if tau_u.device.type == "cpu":
+        return exact_step(tau_u, tau_w, coupling, tau_syn_ms, step_ms)
+    here = torch.stack([tau_u, tau_w, coupling]).cpu()
+    step = exact_step(here[0], here[1], here[2], tau_syn_ms, step_ms)
+    return StepTensors(*torch.stack(list(step)).to(tau_u.device))

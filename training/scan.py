@@ -27,6 +27,7 @@ class NeuronTensors:
         pulse_steps: width of a pulse in steps, for `pulse` synapses.
         refractory_steps: r; frozen in the r - 1 steps after a spike.
         spiking: False for a leaky integrator.
+        slope_while_frozen: whether a spike that refractoriness prevents has the surrogate's slope all the same.
     """
 
     step: StepTensors
@@ -40,6 +41,7 @@ class NeuronTensors:
     reset: Reset
     reset_value: float
     spiking: bool = True
+    slope_while_frozen: bool = False
 
 
 class _State(NamedTuple):
@@ -113,7 +115,9 @@ def _segment(
         fires = surrogate(u - neuron.threshold) if neuron.spiking else torch.zeros_like(u)
         if neuron.spiking:
             if free is not None:
-                fires = fires * free
+                allowed = fires * free
+                # The same value; the difference has no gradient.
+                fires = fires + (allowed - fires).detach() if neuron.slope_while_frozen else allowed
             if neuron.refractory_steps > 0:
                 since_spike = torch.where(fires > 0, 0, since_spike)
         spikes.append(fires)

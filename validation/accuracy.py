@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from spikebridge.bridge.arrays import BoolArray, IntArray
+from spikebridge.bridge.arrays import BoolArray, FloatArray, IntArray
 from spikebridge.bridge.errors import SpecError
 from spikebridge.bridge.recording import Recording
 
@@ -32,6 +32,15 @@ class Proportion:
     def value(self) -> float:
         """The share, 0 .. 1."""
         return self.hits / self.samples
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with the ends of its interval at `CONFIDENCE`."""
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +85,29 @@ def changed_decisions(reference: Recording, other: Recording) -> Proportion | No
     return _share(np.asarray(reference.decisions != other.decisions, dtype=np.bool_))
 
 
-def wilson_interval(hits: int, samples: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def paired_difference(differences: FloatArray, confidence: float = CONFIDENCE) -> Estimate | None:
+    """The mean of a difference of two shares on the same samples; None without samples.
+
+    The interval is that of Agresti & Min 2005 (Stat. Med. 24:729): half a sample is added to each of the four cases of
+    a pair, and the normal quantile is used; also where differences are means over draws, which are taken as they are.
+
+    Args:
+        differences: (S,) of each sample, -1 .. 1.
+        confidence: of the interval.
+    """
+    if differences.size == 0:
+        return None
+    samples = differences.size + 2
+    centre = float(differences.sum()) / samples
+    square = (float((differences**2).sum()) + 1.0) / samples
+    half = NormalDist().inv_cdf(0.5 + confidence / 2) * float(np.sqrt((square - centre**2) / samples))
+    return Estimate(float(differences.mean()), max(centre - half, -1.0), min(centre + half, 1.0))
+
+
+def wilson_interval(hits: float, samples: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """The score interval of Wilson 1927 (J. Am. Stat. Assoc. 22:209), which stays inside 0 .. 1.
+
+    `hits` may be a mean over draws of the same samples.
 
     With p = hits / n and z the normal quantile,
     (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).

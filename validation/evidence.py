@@ -19,10 +19,13 @@ from spikebridge.validation.compatibility import (
     require_same_populations,
     require_same_trials,
 )
-from spikebridge.validation.labelled import GRID, REPLAY, TRAINING, Labelled, is_physical
+from spikebridge.validation.labelled import CONTINUOUS, GRID, REPLAY, TRAINING, Labelled, is_physical
+from spikebridge.validation.network_statistics import observe_network
 from spikebridge.validation.parity import Parity, compare_spikes
 from spikebridge.validation.refinement import Refinement, measure_refinement
 from spikebridge.validation.statistics import Criteria, Observations, Statistic, rates_hz, standard_statistics
+from spikebridge.validation.stats_rates import LogNormalFit, lognormal_fit
+from spikebridge.validation.stats_spectrum import PowerSpectrum, power_spectrum
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +42,9 @@ class Evidence:
         refinement: rungs 3 and 4, what changes with the step.
         statistics: which were observed.
         observations: by label, population and key of the statistic.
+        network_observations: latency, spikes and energy per decision, by label and key.
+        rate_fits: log-normal fits of the rates by label and population, or why there is none.
+        spectra: power spectra of the population rates by label and population, or why there is none.
     """
 
     network: NetworkSpec
@@ -50,6 +56,9 @@ class Evidence:
     refinement: Refinement
     statistics: tuple[Statistic, ...]
     observations: Mapping[str, Mapping[str, Mapping[str, Observations]]]
+    network_observations: Mapping[str, Mapping[str, Observations]]
+    rate_fits: Mapping[str, Mapping[str, LogNormalFit | str]]
+    spectra: Mapping[str, Mapping[str, PowerSpectrum | str]]
 
     @property
     def executors(self) -> tuple[Labelled, ...]:
@@ -60,6 +69,12 @@ class Evidence:
     def primary(self) -> Labelled:
         """The simulation that pictures show: `grid` if there is one, else the first."""
         return next((s for s in self.simulations if s.label == GRID), self.simulations[0])
+
+    @property
+    def headline(self) -> tuple[Labelled, ...]:
+        """What a summary and open tables show: the reference, the primary simulation, and that in continuous time."""
+        continuous = (s for s in self.simulations if s.label == CONTINUOUS and s is not self.primary)
+        return (self.reference, self.primary, *continuous)
 
     @property
     def n_samples(self) -> int:
@@ -122,6 +137,9 @@ def collect_evidence(
         refinement=measure_refinement(network, reference, simulations),
         statistics=statistics,
         observations={e.label: _observe(e.recording, statistics) for e in executors},
+        network_observations={e.label: observe_network(e.recording, network) for e in executors},
+        rate_fits={e.label: {n: lognormal_fit(t) for n, t in e.recording.spikes.items()} for e in executors},
+        spectra={e.label: {n: power_spectrum(t) for n, t in e.recording.spikes.items()} for e in executors},
     )
 
 
@@ -149,7 +167,7 @@ def _physical_parity(
 
 def _observe(recording: Recording, statistics: tuple[Statistic, ...]) -> dict[str, dict[str, Observations]]:
     return {
-        name: {statistic.key: statistic.observe(trains) for statistic in statistics}
+        name: {statistic.key: statistic.observe(trains, recording.trials.labels) for statistic in statistics}
         for name, trains in recording.spikes.items()
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spikebridge.validation.accuracy import Proportion
+from spikebridge.validation.accuracy import Estimate, Proportion
 
 UNDEFINED = "undefined"
 
@@ -56,7 +56,7 @@ def small(value: float | None) -> str:
     return "0" if value == 0 else f"{value:.2g}"
 
 
-def share(proportion: Proportion | None) -> str:
+def share(proportion: Proportion | Estimate | None) -> str:
     """Percent with the ends of its 95% interval, or `no samples`."""
     if proportion is None:
         return "no samples"

@@ -21,7 +21,7 @@ QUESTIONS = {
 COMMANDS = {
     GRID: "spikebridge simulate NETWORK --inputs REFERENCE --out grid.h5",
     REPLAY: "the same with --replay",
-    "refinement": "the same with --step-ms 1, or stages.finer_steps_ms = [1.0] for run",
+    "refinement": "the same with --step-ms 0.5, or stages.finer_steps_ms = [0.5] for run",
     CONTINUOUS: "the same with --step-ms 0.1, or stages.continuous = true for run",
     PHYSICAL: "the same with --physical, or stages.physical = true for run",
 }
@@ -37,10 +37,13 @@ def ladder_section(evidence: Evidence) -> Section:
         CONTINUOUS: _continuous(refinement),
         PHYSICAL: _parity(evidence.parity.get(PHYSICAL)),
     }
-    rows = tuple(
+    rows: list[tuple[str, ...]] = [
         (f"{rung}. {name.capitalize()}", QUESTIONS[name], result, COMMANDS[name] if result == NOT_RUN else "")
         for rung, (name, result) in enumerate(results.items(), start=1)
-    )
+    ]
+    columns = ["rung", "question", "result", "to run it"]
+    if not any(row[-1] for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Section(
         key="ladder",
         title="What was compared",
@@ -48,7 +51,7 @@ def ladder_section(evidence: Evidence) -> Section:
             "Five rungs, each of which rests on the one above. Rungs 1, 2 and 5 must not differ in a single spike; "
             "rungs 3 and 4 measure what a network that was trained on a coarse grid loses off it."
         ),
-        tables=(Table("The parity ladder", ("rung", "question", "result", "to run it"), rows),),
+        tables=(Table("The parity ladder", tuple(columns), tuple(rows)),),
     )
 
 

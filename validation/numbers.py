@@ -1,4 +1,4 @@
-"""`report.json`: every number of the report under a documented key, strict JSON.
+"""`report.json`: every number of the report under a documented key, strict JSON. docs/report.md lists every one.
 
     format, format_version                 `spikebridge/report`, 1
     verdict.status                         `same`, `different` or `unchecked`; .headline, .sentences in words
@@ -11,8 +11,9 @@
                                            low, high
     rate_hz.LABEL.mean                     mean over all hidden neurons; rate_hz.LABEL.populations.NAME per population
     rate_quartiles_hz.LABEL.NAME           minimum, lower quartile, median, upper quartile, maximum over neurons
-    statistics.LABEL.NAME.KEY              value (null: undefined), n_defined of n_total neurons, trains or spikes
-    definitions.KEY                        title, unit, over, definition, source of each statistic
+    statistics, network_statistics,        what the activity looks like; keys are listed in
+    rate_lognormal, power_spectrum,        `validation/statistics_numbers.py`
+    definitions
     parity.grid, parity.replay, ...        null if not run, else spikes (of the reference), other_spikes, mismatches,
                                            samples, samples_affected, ok, readout_max_difference (null: not recorded),
                                            score_max_difference, decisions_changed, same_network,
@@ -27,6 +28,7 @@
     decisions                              what the export decided: subject, text
     sample                                 the sample that pictures show
     provenance                             trials, network, executors.LABEL, report (versions)
+    patterns                               null unless searched, else as in `validation/patterns_numbers.py`
 
 LABEL is `training`, `grid`, `continuous`, `physical`, or the name of another simulation (`step_1`); NAME is a
 population.
@@ -47,7 +49,7 @@ from spikebridge.validation.evidence import Evidence
 from spikebridge.validation.labelled import GRID, REPLAY
 from spikebridge.validation.parity import FirstMismatch, Parity
 from spikebridge.validation.refinement_numbers import refinement_numbers
-from spikebridge.validation.statistics import Observations
+from spikebridge.validation.statistics_numbers import quartiles, statistics_numbers
 from spikebridge.validation.verdict import Verdict
 
 FORMAT_VERSION = 1
@@ -77,20 +79,10 @@ def report_numbers(evidence: Evidence, verdict: Verdict, sample: int) -> Json:
         },
         "rate_hz": {e.label: _rates(evidence, e.label) for e in executors},
         "rate_quartiles_hz": {
-            label: {name: _quartiles(seen["rate_hz"]) for name, seen in populations.items()}
+            label: {name: quartiles(seen["rate_hz"]) for name, seen in populations.items()}
             for label, populations in evidence.observations.items()
         },
-        "statistics": {
-            label: {
-                name: {key: _observations(observed) for key, observed in seen.items()}
-                for name, seen in populations.items()
-            }
-            for label, populations in evidence.observations.items()
-        },
-        "definitions": {
-            s.key: {"title": s.title, "unit": s.unit, "over": s.over, "definition": s.definition, "source": s.source}
-            for s in evidence.statistics
-        },
+        **statistics_numbers(evidence),
         "parity": {GRID: None, REPLAY: None} | {label: _parity(parity) for label, parity in evidence.parity.items()},
         "refinement": refinement_numbers(evidence.refinement),
         "delays_ms": _delays(evidence.network),
@@ -155,15 +147,6 @@ def _interval(found: Proportion) -> Json:
 def _rates(evidence: Evidence, label: str) -> Json:
     populations = {name: seen["rate_hz"].mean for name, seen in evidence.observations[label].items()}
     return {"mean": evidence.mean_rate_hz(label), "populations": populations}
-
-
-def _quartiles(observed: Observations) -> Json | None:
-    names = ("minimum", "lower_quartile", "median", "upper_quartile", "maximum")
-    return None if observed.quartiles is None else dict(zip(names, observed.quartiles, strict=True))
-
-
-def _observations(observed: Observations) -> Json:
-    return {"value": observed.mean, "n_defined": observed.n_defined, "n_total": observed.n_total}
 
 
 def _parity(parity: Parity) -> Json:

@@ -18,8 +18,9 @@ from spikebridge.validation.formatting import Table
 # colour alone: markers, line styles and hatches differ as well.
 REFERENCE_COLOUR = "#0072B2"
 SIMULATION_COLOUR = "#D55E00"
+COLOURS = (SIMULATION_COLOUR, "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 INK = "#1b1f24"
-QUIET = "#8a9199"
+QUIET = "#66707a"
 PALE = "#d3d8de"
 
 WIDTH_INCHES = 9.4
@@ -36,6 +37,7 @@ class Picture:
         alternative: the same in words, for who cannot see it.
         image: SVG or PNG as a `data:` address.
         tables: the numbers behind it.
+        notes: (term, definition) pairs of what it shows.
     """
 
     key: str
@@ -44,6 +46,7 @@ class Picture:
     alternative: str
     image: str
     tables: tuple[Table, ...]
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 @contextmanager
@@ -95,4 +98,9 @@ def render(figure: Figure, *, format: str = "svg", dpi: int = 144) -> bytes:
 
 def data_uri(figure: Figure) -> str:
     """The figure as an SVG `data:` address, to be embedded."""
-    return "data:image/svg+xml;base64," + base64.b64encode(render(figure)).decode("ascii")
+    return svg_uri(render(figure))
+
+
+def svg_uri(svg: bytes) -> str:
+    """An SVG file as a `data:` address."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")

@@ -15,6 +15,14 @@ from spikebridge.validation.picture import INK, Picture, data_uri, new_figure, r
 # More classes than this, and the numbers no longer fit into their cells: the table below has them.
 MAX_CLASSES_WITH_NUMBERS = 24
 
+NOTES = (
+    (
+        "Confusion matrix",
+        "Number of samples by their true class and by the class that was decided for, which is the "
+        "one with the highest score. The usual definition; shares are of the samples of the true class.",
+    ),
+)
+
 
 def confusion_picture(reference: Labelled, simulation: Labelled) -> Picture:
     """Confusion matrices of both executors side by side."""
@@ -31,6 +39,7 @@ def confusion_picture(reference: Labelled, simulation: Labelled) -> Picture:
         alternative=f"Two confusion matrices. {agree}",
         image=data_uri(draw_confusion(reference, simulation)),
         tables=tuple(_counts(executor, matrix) for executor, matrix in matrices),
+        notes=NOTES,
     )
 
 

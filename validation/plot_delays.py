@@ -25,6 +25,19 @@ from spikebridge.validation.picture import (
 MAX_BINS = 60
 MAX_PANELS_IN_A_ROW = 3
 
+NOTES = (
+    (
+        "Delay",
+        "Time from a spike to its arrival at the synapse's target, a parameter of each synapse that is trained "
+        "for feed-forward projections: Khalfaoui-Hassani, Pellegrini & Masquelier 2023 (dilated convolution with "
+        "learnable spacings); Hammouamri, Khalfaoui-Hassani & Masquelier 2024, who learn delays with it.",
+    ),
+    (
+        "Absolute weight",
+        "Of the exported synapses, batch normalisation folded in; in units of the target's potential (docs/model.md).",
+    ),
+)
+
 
 def delays_picture(network: NetworkSpec) -> Picture:
     """Delays per projection, counted and weighted."""
@@ -41,6 +54,7 @@ def delays_picture(network: NetworkSpec) -> Picture:
         + " ".join(f"{row[0]}: median {row[4]} ms, from {row[2]} to {row[5]} ms." for row in table.rows),
         image=data_uri(draw_delays(network)),
         tables=(table,),
+        notes=NOTES,
     )
 
 

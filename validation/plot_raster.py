@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from elephant.statistics import mean_firing_rate
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spikebridge.bridge.recording import Recording
 from spikebridge.validation.compatibility import on_same_grid
+from spikebridge.validation.elephant_functions import mean_firing_rate
 from spikebridge.validation.formatting import Table, counted, number, whole
 from spikebridge.validation.labelled import Labelled
 from spikebridge.validation.neo_trains import neo_trains
@@ -27,6 +27,19 @@ from spikebridge.validation.picture import (
 
 # Above this many markers a panel is embedded as pixels: every marker of a vector picture costs about 80 bytes.
 MAX_VECTOR_MARKERS = 3000
+
+NOTES = (
+    (
+        "Mean rate",
+        "Spikes of a neuron in this sample by its duration, averaged over neurons, by Elephant's "
+        "mean_firing_rate (elephant.statistics).",
+    ),
+    (
+        "Mismatch",
+        "A spike of one neuron in one step that only one of the two fired; one that moved counts twice. A "
+        "definition of this project (docs/model.md, the parity ladder).",
+    ),
+)
 
 
 def typical_sample(recording: Recording) -> int:
@@ -66,6 +79,7 @@ def raster_picture(reference: Labelled, simulation: Labelled, sample: int, why: 
         alternative=f"Raster of sample {sample}. " + " ".join(f"{row[0]}: {', '.join(row[1:])}." for row in table.rows),
         image=data_uri(draw_raster(reference, simulation, sample)),
         tables=(table,),
+        notes=NOTES,
     )
 
 

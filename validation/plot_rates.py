@@ -20,9 +20,10 @@ from spikebridge.validation.picture import (
     report_style,
     tidy,
 )
-from spikebridge.validation.statistics import rates_hz
+from spikebridge.validation.statistics import rates_hz, standard_statistics
 
 N_BINS = 30
+RATE = next(statistic for statistic in standard_statistics() if statistic.key == "rate_hz")
 
 
 def rates_picture(reference: Labelled, simulation: Labelled, executors: tuple[Labelled, ...]) -> Picture:
@@ -46,6 +47,7 @@ def rates_picture(reference: Labelled, simulation: Labelled, executors: tuple[La
         + " ".join(f"{row[0]}: median {row[5]} Hz, maximum {row[7]} Hz." for row in table.rows),
         image=data_uri(draw_rates(reference, simulation)),
         tables=(table,),
+        notes=((RATE.title, f"{RATE.definition} {RATE.source}"),),
     )
 
 

@@ -22,6 +22,18 @@ from spikebridge.validation.picture import (
     tidy,
 )
 
+NOTES = (
+    (
+        "Readout",
+        "A leaky integrator per class that never spikes, after Bittar & Garner 2022 (Front. Neurosci. 16:865897).",
+    ),
+    (
+        "Score",
+        "What the class is decided by: the decoding of the readout's potentials that network.h5 names. The "
+        "decision is the class with the highest score. A definition of the network (docs/model.md).",
+    ),
+)
+
 
 def readout_picture(reference: Labelled, simulation: Labelled, sample: int) -> Picture | None:
     """Readout potentials of both executors; None unless both kept them."""
@@ -45,6 +57,7 @@ def readout_picture(reference: Labelled, simulation: Labelled, sample: int) -> P
         alternative=f"Readout potentials of sample {sample}. {outcome}",
         image=data_uri(draw_readout(reference, simulation, sample)),
         tables=(_scores(reference, simulation, sample),),
+        notes=NOTES,
     )
 
 

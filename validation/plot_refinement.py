@@ -9,6 +9,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 
 from spikebridge.validation.formatting import Table, number, percent, signed_percent
 from spikebridge.validation.picture import (
+    COLOURS,
     INK,
     QUIET,
     REFERENCE_COLOUR,
@@ -20,27 +21,37 @@ from spikebridge.validation.picture import (
     tidy,
 )
 from spikebridge.validation.refinement import Refinement, StepResult
+from spikebridge.validation.refinement_numbers import DEFINITIONS
 
-# Okabe & Ito 2008, as in `picture`; every population has its own marker and line style too.
-COLOURS = (SIMULATION_COLOUR, "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+# Every population has its own marker and line style too.
 MARKERS = ("o", "s", "^", "D", "v")
 LINES = ("-", "--", "-.", (0, (1, 1.2)), (0, (5, 1, 1, 1, 1, 1)))
 
 
-def refinement_picture(refinement: Refinement) -> Picture:
-    """Four panels against the time step, on a logarithmic axis."""
+def refinement_picture(refinement: Refinement, spike_times: Table) -> Picture:
+    """Four panels against the time step, on a logarithmic axis; `spike_times` are the distances as a table."""
     return Picture(
         key="refinement",
         title="Accuracy, rates and spike times against the time step",
         caption=(
             "Every point is one simulation of the same network on the same inputs; the grey line marks the step of the "
             "training. Top: bars are 95% intervals, the blue broken line is the training. Bottom left: large open blue "
-            "markers are the training. Bottom right: distances as defined above; dotted is what the grids alone "
+            "markers are the training. Bottom right: distances as defined below; dotted is what the grids alone "
             "explain, broken thin lines what the same neurons have in another sample."
         ),
         alternative="Four panels against the time step. " + " ".join(_in_words(step) for step in refinement.steps),
         image=data_uri(draw_refinement(refinement)),
-        tables=(_rates_table(refinement),),
+        tables=(_rates_table(refinement), spike_times),
+        notes=(
+            (
+                "Accuracy, decisions changed",
+                "Shares of samples with the interval of Wilson 1927 (J. Am. Stat. Assoc. 22:209).",
+            ),
+            ("Distance", DEFINITIONS["distance"]),
+            ("Distance of binning", DEFINITIONS["distance_of_binning"]),
+            ("Coincident", DEFINITIONS["coincidence"]),
+            ("Another sample", DEFINITIONS["unrelated"]),
+        ),
     )
 
 
@@ -93,10 +104,10 @@ def _draw_shares(axes: Axes, refinement: Refinement, key: str, title: str) -> No
         training = 100.0 * refinement.training.accuracy.value
         axes.axhline(training, color=REFERENCE_COLOUR, ls="--", lw=1.4, zorder=1)
         axes.annotate(
-            f"training, {training:.1f}%",
-            (0.01, training),
+            f"broken line: training, {training:.1f}%",
+            (0.0, 1.0),
             (0, 3),
-            xycoords=("axes fraction", "data"),
+            xycoords="axes fraction",
             textcoords="offset points",
             color=REFERENCE_COLOUR,
             fontsize=9.5,
@@ -119,7 +130,7 @@ def _draw_rates(axes: Axes, refinement: Refinement) -> None:
     axes.set_ylim(bottom=0.0)
     axes.set_ylabel("mean rate (Hz)")
     if refinement.training.populations:
-        axes.legend(frameon=False, loc="lower left")
+        _legend_above(axes)
 
 
 def _draw_distances(axes: Axes, refinement: Refinement) -> None:
@@ -128,15 +139,23 @@ def _draw_distances(axes: Axes, refinement: Refinement) -> None:
         changes = [step.populations[name] for step in refinement.steps]
         colour = COLOURS[index % len(COLOURS)]
         if name in refinement.unrelated:
-            unrelated = axes.axhline(refinement.unrelated[name].distance, color=colour, ls=(0, (8, 3)), lw=0.9)
+            level = refinement.unrelated[name].distance
+            (unrelated,) = axes.plot([x.min(), x.max()], [level, level], color=colour, ls=(0, (8, 3)), lw=0.9)
+            unrelated.set(marker=MARKERS[index % len(MARKERS)], markersize=4.0, markerfacecolor="none")
             unrelated.set_label("another sample" if index == 0 else None)
         _line(axes, index, name, x, np.array([change.distance for change in changes]))
         (binning,) = axes.plot(x, [change.distance_of_binning for change in changes], ":", color=colour, lw=1.2)
+        binning.set(marker=MARKERS[index % len(MARKERS)], markersize=3.0, markerfacecolor="none")
         binning.set_label("binning alone" if index == 0 else None)
     axes.set_ylim(-0.05, 1.05)
     axes.set_ylabel("distance from training (0 to 1)")
     if refinement.training.populations:
-        axes.legend(frameon=False, loc="lower left", ncols=2)
+        _legend_above(axes)
+
+
+def _legend_above(axes: Axes) -> None:
+    """Where it covers no point."""
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2, columnspacing=1)
 
 
 def _line(axes: Axes, index: int, name: str, x: np.ndarray, y: np.ndarray) -> None:

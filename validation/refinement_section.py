@@ -5,7 +5,6 @@ from __future__ import annotations
 from spikebridge.validation.formatting import Table, number, percent, share, signed_percent
 from spikebridge.validation.plot_refinement import refinement_picture
 from spikebridge.validation.refinement import PopulationChange, Refinement, StepResult
-from spikebridge.validation.refinement_numbers import DEFINITIONS
 from spikebridge.validation.section import Section
 
 INTRODUCTION = (
@@ -23,14 +22,8 @@ def refinement_section(refinement: Refinement) -> Section | None:
         key="refinement",
         title="What changes with the time step?",
         introduction=INTRODUCTION,
-        tables=(_decisions_table(refinement), _populations_table(refinement)),
-        notes=(
-            ("Distance", DEFINITIONS["distance"]),
-            ("Distance of binning", DEFINITIONS["distance_of_binning"]),
-            ("Coincident", DEFINITIONS["coincidence"]),
-            ("Another sample", DEFINITIONS["unrelated"]),
-        ),
-        pictures=(refinement_picture(refinement),),
+        tables=(_decisions_table(refinement),),
+        pictures=(refinement_picture(refinement, _populations_table(refinement)),),
     )
 
 

@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spikebridge.bridge.errors import SpecError
 from spikebridge.bridge.recording import Recording
 from spikebridge.bridge.spec import NetworkSpec
-from spikebridge.bridge.storage import atomic_path
+from spikebridge.validation.chapter import Chapter, chapter_numbers
 from spikebridge.validation.evidence import Evidence, collect_evidence
 from spikebridge.validation.formatting import percent, whole
 from spikebridge.validation.labelled import REPLAY
-from spikebridge.validation.numbers import Json, report_numbers
+from spikebridge.validation.numbers import report_numbers
+from spikebridge.validation.page import Report, write_page
 from spikebridge.validation.plot_raster import typical_sample
-from spikebridge.validation.section import Section
 from spikebridge.validation.sections import report_sections
 from spikebridge.validation.statistics import Criteria
-from spikebridge.validation.verdict import Verdict, reach_verdict
-
-TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Report:
-    """What was found, ready to be written.
-
-    Attributes:
-        title: heading.
-        verdict: the result in words.
-        cards: (value, what it is) of the few numbers that come first.
-        sections: chapters with tables and pictures.
-        numbers: the content of `report.json`, keys as in `spikebridge.validation.numbers`.
-    """
-
-    title: str
-    verdict: Verdict
-    cards: tuple[tuple[str, str], ...]
-    sections: tuple[Section, ...]
-    numbers: Json
+from spikebridge.validation.verdict import reach_verdict
 
 
 def build_report(
@@ -54,6 +30,7 @@ def build_report(
     sample: int | None = None,
     same_network: bool = True,
     criteria: Criteria | None = None,
+    chapters: Sequence[Chapter] = (),
 ) -> Report:
     """Compare simulations with the training's reference and describe what they did.
 
@@ -66,6 +43,7 @@ def build_report(
         sample: the sample that pictures show; by default that of the first mismatch, else a typical one.
         same_network: False allows a simulation of another network, to see what a planted fault does.
         criteria: parameters of the statistics.
+        chapters: what further analyses found, in the order of `CHAPTERS`.
 
     Raises:
         SpecError: recordings that do not belong together, no simulation, or no such sample.
@@ -75,39 +53,19 @@ def build_report(
     )
     shown, why = _choose_sample(evidence, sample)
     verdict = reach_verdict(evidence)
+    verdict = replace(verdict, sentences=(*verdict.sentences, *(chapter.sentence for chapter in chapters)))
     return Report(
         title=f"{reference.trials.source}: from {reference.executor} to {evidence.primary.recording.executor}",
         verdict=verdict,
-        cards=_cards(evidence),
-        sections=report_sections(evidence, shown, why),
-        numbers=report_numbers(evidence, verdict, shown),
+        cards=(*_cards(evidence), *(card for chapter in chapters for card in chapter.cards)),
+        sections=report_sections(evidence, shown, why, chapters),
+        numbers=report_numbers(evidence, verdict, shown) | chapter_numbers(chapters),
     )
 
 
 def write_report(report: Report, directory: Path) -> tuple[Path, Path]:
-    """Write `report.html` and `report.json` into a directory, each whole or not at all.
-
-    Returns:
-        Both paths, HTML first.
-    """
-    paths = (Path(directory) / "report.html", Path(directory) / "report.json")
-    texts = (render_html(report), json.dumps(report.numbers, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    for path, text in zip(paths, texts, strict=True):
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    return paths
-
-
-def render_html(report: Report) -> str:
-    """The report as one HTML file that needs nothing else."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(report=report)
+    """Write `report.html` and `report.json` into a directory, each whole or not at all; both paths, HTML first."""
+    return write_page(report, directory, "report")
 
 
 def _choose_sample(evidence: Evidence, sample: int | None) -> tuple[int, str]:
@@ -127,7 +85,7 @@ def _cards(evidence: Evidence) -> tuple[tuple[str, str], ...]:
     for label, parity in evidence.parity.items():
         if label != REPLAY:
             cards.append((whole(parity.mismatches), f"mismatches in {whole(parity.spikes)} spikes ({label})"))
-    for executor in evidence.executors:
+    for executor in evidence.headline:
         found = evidence.accuracy[executor.label].all
         cards.append((percent(None if found is None else found.value), f"accuracy, {executor.label}"))
     rate = evidence.mean_rate_hz(evidence.primary.label)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from spikebridge.bridge.arrays import FloatArray
 from spikebridge.bridge.spec import NetworkSpec
+from spikebridge.validation.activity_section import activity_section, effort_section
+from spikebridge.validation.chapter import Chapter
 from spikebridge.validation.evidence import Evidence
 from spikebridge.validation.formatting import Table, number, percent, share, small, whole
 from spikebridge.validation.ladder import ladder_section
@@ -14,11 +18,9 @@ from spikebridge.validation.parity import READOUT_TOLERANCE, Parity
 from spikebridge.validation.plot_confusion import confusion_picture
 from spikebridge.validation.plot_delays import delays_picture
 from spikebridge.validation.plot_raster import raster_picture
-from spikebridge.validation.plot_rates import rates_picture
 from spikebridge.validation.plot_readout import readout_picture
 from spikebridge.validation.refinement_section import refinement_section
-from spikebridge.validation.section import Section
-from spikebridge.validation.statistics import Observations, Statistic
+from spikebridge.validation.section import Folded, Section
 
 EQUATIONS = (
     "τ_u du/dt = −u − w + I and τ_w dw/dt = −w + a u, where u is the membrane potential and w the adaptation, both "
@@ -38,15 +40,26 @@ NO_PARITY_INTRODUCTION = (
     "both executors in one sample."
 )
 
+ACCURACY_INTRODUCTION = (
+    "Accuracy over the test samples, in brackets the 95% interval of Wilson 1927 (J. Am. Stat. Assoc. 22:209), both in "
+    "percent; it takes samples for independent, which those of one speaker are not quite."
+)
+SPEAKERS = (
+    " Seen are the speakers that the weights were fitted on, in other recordings; "
+    "held-out those on whom the epoch was chosen; unseen took no part."
+)
 
-def report_sections(evidence: Evidence, sample: int, why: str) -> tuple[Section, ...]:
-    """All chapters in order; `sample` is the one that pictures show, `why` the reason for it."""
+
+def report_sections(evidence: Evidence, sample: int, why: str, chapters: Sequence[Chapter] = ()) -> tuple[Section, ...]:
+    """All sections in order; `sample` is the one that pictures show, `why` the reason for it."""
     found = (
         ladder_section(evidence),
         _parity_section(evidence, sample, why),
         _accuracy_section(evidence),
         refinement_section(evidence.refinement),
-        _activity_section(evidence),
+        activity_section(evidence),
+        effort_section(evidence),
+        *(section for chapter in chapters for section in chapter.sections),
         _network_section(evidence),
         _decisions_section(evidence),
         _provenance_section(evidence),
@@ -97,6 +110,15 @@ def _parity_table(label: str, parity: Parity) -> Table:
 
 
 def _accuracy_section(evidence: Evidence) -> Section:
+    # Every executor was given the same samples, so that the numbers of samples belong into the headings.
+    found = evidence.accuracy[evidence.reference.label]
+    sizes = {
+        "all": found.all,
+        "seen speakers": found.seen,
+        "unseen speakers": found.unseen,
+        "held-out speakers": found.held_out,
+    }
+    groups = [f"{name} (n\u00a0=\u00a0{whole(group.samples)})" for name, group in sizes.items() if group is not None]
     rows = []
     for e in evidence.executors:
         found = evidence.accuracy[e.label]
@@ -104,68 +126,16 @@ def _accuracy_section(evidence: Evidence) -> Section:
         decided = (
             "–" if e is evidence.reference or changed is None else f"{whole(changed.hits)} ({percent(changed.value)})"
         )
-        groups = [share(group) for group in (found.all, found.seen, found.unseen, found.held_out)]
-        rows.append((e.title, f"{e.recording.step_ms:g}", *groups, decided))
-    # Every executor was given the same samples, so that the numbers of samples belong into the headings.
-    found = evidence.accuracy[evidence.reference.label]
-    groups = [
-        f"{name} (n\u00a0=\u00a0{whole(0 if group is None else group.samples)})"
-        for name, group in (
-            ("all", found.all),
-            ("seen speakers", found.seen),
-            ("unseen speakers", found.unseen),
-            ("held-out speakers", found.held_out),
-        )
-    ]
-    columns = ("executor", "step (ms)", *groups, "decisions changed")
+        shares = [share(group) for group in (found.all, found.seen, found.unseen, found.held_out) if group is not None]
+        rows.append((e.label, f"{e.recording.step_ms:g}", *shares, decided))
+    columns = ("run", "step (ms)", *groups, "decisions changed")
     return Section(
         key="accuracy",
         title="How often is the network right?",
-        introduction=(
-            "Accuracy over the test samples, in brackets the 95% interval of Wilson 1927, both in percent; it takes "
-            "samples for independent, which those of one speaker are not quite. Seen are the speakers that the weights "
-            "were fitted on, in other recordings; held-out those on whom the epoch was chosen; unseen took no part."
-        ),
+        introduction=ACCURACY_INTRODUCTION + (SPEAKERS if len(groups) > 1 else ""),
         tables=(Table("Accuracy with its 95% interval; n is the number of samples", columns, tuple(rows)),),
         pictures=(confusion_picture(evidence.reference, evidence.primary),),
     )
-
-
-def _activity_section(evidence: Evidence) -> Section:
-    populations = evidence.reference.recording.spikes
-    rows = []
-    for name in populations:
-        for statistic in evidence.statistics:
-            cells = [_cell(statistic, evidence.observations[e.label][name][statistic.key]) for e in evidence.executors]
-            title = statistic.title + (" (Hz)" if statistic.unit == "Hz" else "")
-            rows.append((f"{name}: {title}", *cells))
-    hidden = [
-        f"{number(evidence.mean_rate_hz(e.label))} ({_all_neurons(evidence)} neurons)" for e in evidence.executors
-    ]
-    rows.append(("all: Firing rate (Hz)", *hidden))
-    notes = tuple((s.title, f"{s.definition} {s.source}") for s in evidence.statistics)
-    return Section(
-        key="activity",
-        title="What does the activity look like?",
-        introduction=(
-            "Statistics per population over all samples; intervals and their CV by Elephant. In brackets is what the "
-            "value rests on: a train "
-            "is one neuron in one sample. What is undefined is left out of the mean and is never counted as zero."
-        ),
-        tables=(Table("Activity per population", ("statistic", *(e.title for e in evidence.executors)), tuple(rows)),),
-        notes=notes,
-        pictures=(rates_picture(evidence.reference, evidence.primary, evidence.executors),),
-    )
-
-
-def _all_neurons(evidence: Evidence) -> str:
-    return whole(sum(trains.n_neurons for trains in evidence.reference.recording.spikes.values()))
-
-
-def _cell(statistic: Statistic, observed: Observations) -> str:
-    value = percent(observed.mean) if statistic.unit == "share" else number(observed.mean)
-    of = "" if observed.n_defined == observed.n_total else f" of {whole(observed.n_total)}"
-    return f"{value} ({whole(observed.n_defined)}{of} {statistic.over}s)"
 
 
 def _network_section(evidence: Evidence) -> Section:
@@ -231,19 +201,20 @@ def _decisions_section(evidence: Evidence) -> Section:
 
 def _provenance_section(evidence: Evidence) -> Section:
     origin = provenance(evidence)
-    tables = [
-        _pairs("Test samples", origin["trials"]),
-        _pairs("Network", origin["network"]),
-    ]
+    simulated = []
     for label, executor in origin["executors"].items():
         options = executor.pop("options")
-        tables.append(_pairs(f"Executor of {label}", executor | options))
-    tables.append(_pairs("This report", origin["report"]))
+        simulated.append(_pairs(f"Executor of {label}", executor | options))
     return Section(
         key="provenance",
         title="Where it comes from",
         introduction="Versions, seeds, options and checksums: with these, the run can be repeated.",
-        tables=tuple(table for table in tables if table.rows),
+        tables=(_pairs("Test samples", origin["trials"]),),
+        folded=(
+            Folded("The network, and what trained it", (_pairs("Network", origin["network"]),)),
+            Folded(f"What ran it: {', '.join(origin['executors'])}", tuple(simulated)),
+            Folded("What made this report", (_pairs("This report", origin["report"]),)),
+        ),
     )
 
 

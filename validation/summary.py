@@ -2,10 +2,11 @@
 
 `report.json` then has, besides the mean at the usual key: `standard_deviation` with the same keys (sample standard
 deviation, n - 1; null for fewer than two values), and `realisations` with every realisation's own value. Parity is
-added up, not averaged: one mismatch in one realisation shows. Averaged are `accuracy`, `rate_hz`, `statistics` (values
-alone) and `refinement` (all but its definitions). `refinement.continuous.largest_rate_change` may belong to another
-population in each realisation, so that its mean would say nothing: it is that of the population whose mean
-`rate_change` is largest in size, with that one's deviation; below `realisations` it is each one's own.
+added up, not averaged: one mismatch in one realisation shows. Averaged are `accuracy`, `rate_hz`, `statistics` and
+`network_statistics` (values alone) and `refinement` (all but its definitions).
+`refinement.continuous.largest_rate_change` may belong to another population in each realisation, so that its mean would
+say nothing: it is that of the population whose mean `rate_change` is largest in size, with that one's deviation; below
+`realisations` it is each one's own.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from spikebridge.bridge.errors import DataError
 from spikebridge.bridge.storage import atomic_path
 
-AVERAGED = ("accuracy", "rate_hz", "statistics", "refinement")
+AVERAGED = ("accuracy", "rate_hz", "statistics", "network_statistics", "refinement")
 TEMPLATES = Path(__file__).parent / "templates"
 
 type Json = dict[str, Any]
@@ -113,7 +114,11 @@ def _read(path: Path) -> Json:
 def _numbers_alone(report: Json) -> Json:
     """The keys of a report that hold more than numbers, reduced to them."""
     refinement = {key: value for key, value in report["refinement"].items() if key != "definitions"}
-    return {"statistics": _values(report["statistics"]), "refinement": refinement}
+    return {
+        "statistics": _values(report["statistics"]),
+        "network_statistics": _values(report["network_statistics"]),
+        "refinement": refinement,
+    }
 
 
 def _choose_largest_rate_change(result: Json) -> None:
@@ -129,11 +134,10 @@ def _choose_largest_rate_change(result: Json) -> None:
 
 
 def _values(statistics: Json) -> Json:
-    """By label, population and statistic, the value alone: numbers of trains are not to be averaged."""
-    return {
-        label: {name: {key: found["value"] for key, found in keys.items()} for name, keys in populations.items()}
-        for label, populations in statistics.items()
-    }
+    """Every statistic, however deep it lies, reduced to its value: numbers of trains are not to be averaged."""
+    if "n_total" in statistics:
+        return statistics["value"]  # type: ignore[no-any-return]
+    return {key: _values(inner) for key, inner in statistics.items()}
 
 
 def _combine(values: list[Any], how: Any) -> Any:

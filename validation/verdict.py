@@ -45,7 +45,7 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     sentences += _accuracy_sentences(evidence)
     sentences += _continuous_sentence(evidence.refinement) + _changed_sentence(evidence.refinement)
     if evidence.reference.recording.spikes:
-        rates = ", ".join(f"{number(evidence.mean_rate_hz(e.label))} Hz ({e.label})" for e in evidence.executors)
+        rates = ", ".join(f"{number(evidence.mean_rate_hz(e.label))} Hz ({e.label})" for e in evidence.headline)
         sentences.append(f"A hidden neuron fires on average at {rates}.")
     if not on_grid and all(parity.ok for parity in compared):
         return Verdict(Status.UNCHECKED, "The whole network was not compared spike for spike.", tuple(sentences))
@@ -131,9 +131,9 @@ def _replay_sentence(parity: Parity) -> str:
 
 
 def _accuracy_sentences(evidence: Evidence) -> list[str]:
-    """One sentence for all executors of equal accuracy."""
+    """One sentence for all executors of equal accuracy; those at other steps have a chapter."""
     titles: dict[Accuracy, list[str]] = {}
-    for executor in evidence.executors:
+    for executor in evidence.headline:
         titles.setdefault(evidence.accuracy[executor.label], []).append(executor.title)
     sentences: list[str] = []
     for found, names in titles.items():
@@ -167,5 +167,5 @@ def _changed_sentence(refinement: Refinement) -> list[str]:
     if not changed:
         return []
     (first, share_of_first), *others = changed
-    text = f"{first} decides otherwise than the training in {percent(share_of_first.value)} of the samples"
-    return [", ".join([text, *(f"{label} in {percent(found.value)}" for label, found in others)]) + "."]
+    text = f"Decided otherwise than in training are {percent(share_of_first.value)} of the samples in {first}"
+    return [", ".join([text, *(f"{percent(found.value)} in {label}" for label, found in others)]) + "."]

@@ -23,15 +23,17 @@ class Split:
 
     Attributes:
         train: indices of the samples to fit on, rising.
-        validation: indices of the held-out samples, rising; with `train`, every sample exactly once.
-        method: `speaker` (whole speakers held out) or `stratified` (the same share of every class).
+        validation: indices of the held-out samples, rising; with `train`, every sample exactly once. With the method
+            `file` both are all samples of their own file.
+        method: `speaker` (whole speakers held out), `stratified` (the same share of every class), or `file` (the data
+            set has a validation file of its own).
         fitted_speakers: speakers of `train`, or None where unknown.
         held_out_speakers: speakers of `validation` alone, or None where unknown; none when stratified.
     """
 
     train: IntArray
     validation: IntArray
-    method: Literal["speaker", "stratified"]
+    method: Literal["speaker", "stratified", "file"]
     fitted_speakers: tuple[int, ...] | None
     held_out_speakers: tuple[int, ...] | None
 
@@ -64,6 +66,19 @@ def split_validation(
     if data.speakers is not None and np.unique(data.speakers).size > 1:
         return _split(data, _spoken_by(data, _rotated(data.speakers, fraction, seed)), "speaker")
     return _split(data, _stratified(data, fraction, seed), "stratified")
+
+
+def given_validation(data: LabelledEvents, validation: LabelledEvents) -> Split:
+    """Fit on all of `data`, choose the model on all of `validation`, a file of its own.
+
+    Speakers that are in both count as fitted.
+    """
+    fitted = others = None
+    if data.speakers is not None:
+        fitted = tuple(np.unique(data.speakers).tolist())
+        spoke = () if validation.speakers is None else validation.speakers
+        others = tuple(np.setdiff1d(spoke, fitted).tolist())
+    return Split(np.arange(data.n_samples), np.arange(validation.n_samples), "file", fitted, others)
 
 
 def _split(data: LabelledEvents, held_out: BoolArray, method: Literal["speaker", "stratified"]) -> Split:

@@ -1,0 +1,11 @@
+"""Names of the files of a run."""
+
+CONFIG = "config.toml"
+NETWORK = "network.h5"
+REFERENCE = "reference.h5"
+GRID = "grid.h5"
+REPLAY = "replay.h5"
+CONTINUOUS = "continuous.h5"
+PHYSICAL = "physical.h5"
+PATTERNS = "patterns_search.json"
+KNOBS = "knobs"

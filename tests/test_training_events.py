@@ -1,0 +1,173 @@
+"""Projections by events, in each of their layouts, against sums written out and against the plain kernel."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikebridge.training import event_projection as projection
+from spikebridge.training import packed as packing
+from spikebridge.training.delays import SIGMA_OFFSET, delay_kernel
+from spikebridge.training.event_lists import EventLists
+from spikebridge.training.packed import lanes_of
+from spikebridge.training.spike_kernels import from_lanes, to_lanes
+from spikebridge.training.spike_transform import spread_back
+
+shapes = st.fixed_dictionaries(
+    {
+        "batch": st.integers(1, 19),
+        "steps": st.integers(1, 70),
+        "sources": st.integers(1, 9),
+        "targets": st.integers(1, 37),
+        "taps": st.integers(1, 14),
+        "longest": st.integers(0, 60),
+        "density": st.sampled_from([0.0, 0.05, 0.5, 1.0]),
+        "dtype": st.sampled_from([torch.float32, torch.float64]),
+        "threads": st.sampled_from([1, 2]),
+        "seed": st.integers(0, 2**31),
+    }
+)
+
+
+def written_out(spikes: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+    """Arrivals by one matrix product per delay; kernel (targets, sources, delays)."""
+    steps = spikes.shape[1]
+    out = spikes.new_zeros((*spikes.shape[:2], len(kernel)))
+    for delay in range(min(kernel.shape[2], steps)):
+        later = spikes[:, : steps - delay] @ kernel[..., delay].T
+        out = out + torch.nn.functional.pad(later, (0, 0, delay, 0))
+    return out
+
+
+def spread_out(values: torch.Tensor, lag: torch.Tensor, delays: int) -> torch.Tensor:
+    index = lag[..., None].long() + torch.arange(values.shape[2])
+    return values.new_zeros((*lag.shape, delays)).scatter(2, index, values)
+
+
+@given(shapes, st.sampled_from(["every", "few"]))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_either_layout_has_the_values_and_gradients_of_sums_written_out(case: dict[str, Any], layout: str) -> None:
+    generator = torch.Generator().manual_seed(case["seed"])
+    dtype, (targets, sources, taps) = case["dtype"], (case["targets"], case["sources"], case["taps"])
+    counts = torch.randint(1, 4, (case["batch"], case["steps"], sources), generator=generator)
+    spikes = counts.to(dtype) * (torch.rand(counts.shape, generator=generator) < case["density"])
+    values = torch.randn(targets, sources, taps, generator=generator, dtype=torch.float64).to(dtype)
+    lag = torch.randint(0, case["longest"] + 1, (targets, sources), generator=generator, dtype=torch.int32)
+    probe = torch.randn(*spikes.shape[:2], targets, generator=generator, dtype=torch.float64).to(dtype)
+    results = []
+    torch.set_num_threads(case["threads"])
+    for events in (True, False):
+        leaves = (spikes.clone().requires_grad_(), values.clone().requires_grad_())
+        if events:
+            # What the projection chooses by cost, the test chooses by itself.
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(
+                    packing.Packed, "cost", property(lambda self: (self.layout.unit > 1) == (layout == "few"))
+                )
+                out = projection.event_projection(leaves[0], leaves[1], lag)
+        else:
+            out = written_out(leaves[0], spread_out(leaves[1], lag, case["longest"] + taps))
+        results.append([out, *torch.autograd.grad((out * probe).sum(), leaves)])
+    torch.set_num_threads(1)
+    tolerance = 1e-4 if dtype is torch.float32 else 1e-10
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(
+            found, expected, rtol=tolerance, atol=tolerance * (1 + float(expected.detach().abs().max()))
+        )
+
+
+@given(shapes, st.sampled_from([0.5, 1.3, 12.0]))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_gaussian_kernels_have_the_values_and_gradients_of_the_plain_ones(case: dict[str, Any], width: float) -> None:
+    generator = torch.Generator().manual_seed(case["seed"])
+    dtype, length = case["dtype"], case["longest"] + 1
+    spikes = (torch.rand(case["batch"], case["steps"], case["sources"], generator=generator) < case["density"]).to(
+        dtype
+    )
+    weight = torch.randn(case["targets"], case["sources"], generator=generator, dtype=torch.float64).to(dtype)
+    delay = torch.rand(weight.shape, generator=generator).to(dtype) * case["longest"]
+    probe = torch.randn(*spikes.shape[:2], len(weight), generator=generator, dtype=torch.float64).to(dtype)
+    results = []
+    torch.set_num_threads(case["threads"])
+    for events in (True, False):
+        leaves = [tensor.clone().requires_grad_() for tensor in (spikes, weight, delay)]
+        if events:
+            out = projection.kernel_projection(leaves[0], leaves[1], leaves[2], width, length)
+        else:
+            out = written_out(leaves[0], delay_kernel(leaves[1], leaves[2], width - SIGMA_OFFSET, length))
+        results.append([out, *torch.autograd.grad((out * probe).sum(), leaves)])
+    torch.set_num_threads(1)
+    tolerance = 2e-4 if dtype is torch.float32 else 1e-10
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(
+            found, expected, rtol=tolerance, atol=tolerance * (1 + float(expected.detach().abs().max()))
+        )
+
+
+def test_gaussian_kernels_have_the_right_gradient() -> None:
+    generator = torch.Generator().manual_seed(0)
+    spikes = (torch.rand(3, 12, 4, generator=generator) < 0.3).double().requires_grad_()
+    weight = torch.randn(3, 4, generator=generator, dtype=torch.float64, requires_grad=True)
+    delay = (torch.rand(3, 4, generator=generator, dtype=torch.float64) * 7).requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda s, w, d: projection.kernel_projection(s + 0, w, d, 1.7, 8), [spikes, weight, delay]
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("batch", [1, 9, 17, 70])
+@pytest.mark.parametrize(("steps", "delays"), [(1, 1), (5, 9), (20, 4), (21, 31)])
+def test_transforms_give_the_gradient_of_spikes(steps: int, delays: int, batch: int, dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(steps)
+    sources, targets = 3, 18
+    values = torch.randn(targets, sources, delays, generator=generator, dtype=torch.float64).to(dtype)
+    grad = torch.randn(batch, steps, targets, generator=generator, dtype=torch.float64).to(dtype)
+    expected = grad.new_zeros(batch, steps, sources)
+    for delay in range(min(delays, steps)):
+        expected[:, : steps - delay] += grad[:, delay:] @ values[..., delay]
+    packed = packing.every_delay(targets, delays, dtype)
+    stretch = packing.stretches(values, torch.zeros(targets, sources, dtype=torch.int32), packed)
+    tolerance = 1e-4 if dtype is torch.float32 else 1e-12
+    torch.testing.assert_close(spread_back(packed, stretch, grad), expected, rtol=tolerance, atol=10 * tolerance)
+
+
+def test_events_are_listed_by_block_source_sample_and_time() -> None:
+    spikes = torch.zeros(3, 4, 2)
+    spikes[0, 1, 1], spikes[1, 0, 1], spikes[1, 3, 0], spikes[2, 2, 0] = 1, 2, 3, 4
+    lists = EventLists.of(spikes, samples=2, stride=10)
+    assert lists.place.tolist() == [[0, 1, 3], [3, 4, 4]]
+    assert lists.position.tolist() == [13, 1, 10, 2]
+    np.testing.assert_array_equal(lists.value, [3, 1, 2, 4])
+
+
+def test_the_projection_is_the_same_every_time() -> None:
+    generator = torch.Generator().manual_seed(0)
+    spikes = (torch.rand(9, 30, 20, generator=generator) < 0.1).float().requires_grad_()
+    weight = torch.randn(33, 20, generator=generator, requires_grad=True)
+    delay = torch.rand(33, 20, generator=generator) * 9
+    torch.set_num_threads(2)
+    runs = []
+    for _ in range(2):
+        out = projection.kernel_projection(spikes, weight, delay, 2.0, 10)
+        runs.append([out, *torch.autograd.grad(out.square().sum(), (spikes, weight))])
+    torch.set_num_threads(1)
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("batch", [3, 16, 35])
+@pytest.mark.parametrize("neurons", [5, 16, 39])
+def test_samples_are_laid_side_by_side_and_back(neurons: int, batch: int, dtype: torch.dtype) -> None:
+    lanes, steps = lanes_of(dtype), 4
+    plain = torch.arange(batch * steps * neurons).to(dtype).view(batch, steps, neurons)
+    groups = -(-batch // lanes)
+    laned, back = torch.full((groups, neurons, steps + 2, lanes), -1.0, dtype=dtype), torch.empty_like(plain)
+    to_lanes(lanes)(0, groups, plain.numpy(), laned.numpy())
+    expected = torch.full((groups * lanes, steps + 2, neurons), -1.0, dtype=dtype)
+    expected[:batch, :steps] = plain
+    assert torch.equal(laned, expected.view(groups, lanes, steps + 2, neurons).permute(0, 3, 2, 1))
+    from_lanes(lanes)(0, groups, laned.numpy(), back.numpy())
+    assert torch.equal(back, plain)

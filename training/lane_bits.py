@@ -1,0 +1,38 @@
+"""Which numbers of a register are not 0, as the bits of an integer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from spikebridge.training.lanes import REGISTER_BYTES, Block, pointers, vector_at
+
+
+def _others_than_0(_context: Any, array: Any, at: Any) -> tuple[Any, Callable[..., Any]]:
+    block = Block(array.dtype, 1, REGISTER_BYTES * 8 // array.dtype.bitwidth)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (pointer,) = pointers(context, builder, array, arguments[0], arguments[1], block)
+        vector = vector_at(context, builder, pointer, block.dtype)
+        differ = builder.fcmp_unordered("!=", vector, ir.Constant(vector.type, None))
+        return builder.zext(builder.bitcast(differ, ir.IntType(block.lanes)), ir.IntType(64))
+
+    return types.int64(array, types.intp), code
+
+
+def _lowest(_context: Any, bits: Any) -> tuple[Any, Callable[..., Any]]:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), code
+
+
+others_than_0: Callable[..., Any] = intrinsic(_others_than_0)
+"""`others_than_0(array, at)`: bits of an integer, lowest first, which of the numbers of a register are not 0."""
+
+lowest: Callable[..., Any] = intrinsic(_lowest)
+"""`lowest(bits)`: the number of the lowest bit that is set; one has to be."""

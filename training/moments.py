@@ -1,0 +1,128 @@
+"""Mean and variance of arrivals for batch normalisation, each way in one pass over the arrivals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from spikebridge.training.compiled import compiled, compiled_apart, compiled_gradient
+from spikebridge.training.fused_types import Floats
+from spikebridge.training.threads import in_blocks
+
+
+def with_moments(arrivals: Tensor, window: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """The arrivals themselves, and mean and variance over batch and time of their sums over windows.
+
+    Gradients of all three come back in one pass, so what follows has to use the arrivals that are returned.
+
+    Args:
+        arrivals: (batch, steps, n) on the CPU.
+        window: steps that are counted together; `steps` is a multiple of it.
+
+    Returns:
+        The arrivals; mean and variance, (n,). They do not depend on the number of threads.
+    """
+    result: tuple[Tensor, Tensor, Tensor] = _Moments.apply(arrivals, window)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Moments(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, arrivals: Tensor, window: int) -> tuple[Tensor, Tensor, Tensor]:
+        values = arrivals.detach().contiguous().numpy()
+        batch, steps, size = values.shape
+        windows = steps // window
+        parts = np.zeros((2, batch, size), values.dtype)
+        in_blocks(batch, lambda first, last: sample_moments(first, last, window, values, parts))
+        means, squares = parts.astype(np.float64)
+        mean = means.mean(axis=0)
+        # Chan, Golub & LeVeque 1983: squares about the mean of each sample, and of these means about the mean of all.
+        variance = (squares.mean(axis=0) + windows * ((means - mean) ** 2).mean(axis=0)) / windows
+        moments = [torch.from_numpy(moment).to(arrivals.dtype) for moment in (mean, variance)]
+        ctx.window = window
+        ctx.save_for_backward(arrivals, moments[0])
+        return arrivals, moments[0], moments[1]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        arrivals, mean = ctx.saved_tensors
+        values, given = arrivals.detach().contiguous().numpy(), grads[0].contiguous().numpy()
+        count = values.shape[0] * (values.shape[1] // ctx.window)
+        slope = 2 * grads[2] / count
+        offset = (grads[1] / count - slope * mean).numpy()
+        result = torch.empty_like(arrivals, memory_format=torch.contiguous_format)
+        arrays = (values, given, offset, slope.numpy(), result.numpy())
+        in_blocks(len(values), lambda first, last: moments_back(first, last, ctx.window, *arrays))
+        return result, None
+
+
+@compiled
+def sample_moments(first: int, last: int, window: int, values: Floats, parts: Floats) -> None:
+    """Means of samples to `parts[0]`, sums of squares about them to `parts[1]`; (batch, n) each."""
+    windows = values.shape[1] // window
+    row = np.empty(values.shape[2], values.dtype)
+    for b in range(first, last):
+        for start in range(0, windows * window, window):
+            count(b, start, window, values, row)
+            add_to(b, row, parts)
+        average(b, windows, parts)
+        for start in range(0, windows * window, window):
+            count(b, start, window, values, row)
+            add_square(b, row, parts)
+
+
+@compiled_apart
+def count(b: int, start: int, window: int, values: Floats, row: Floats) -> None:
+    """Sum of the steps of a window."""
+    for n in range(row.size):
+        row[n] = values[b, start, n]
+    for now in range(start + 1, start + window):
+        for n in range(row.size):
+            row[n] += values[b, now, n]
+
+
+@compiled_apart
+def add_to(b: int, row: Floats, parts: Floats) -> None:
+    """One more window in the sum of a sample."""
+    for n in range(row.size):
+        parts[0, b, n] += row[n]
+
+
+@compiled_apart
+def average(b: int, windows: int, parts: Floats) -> None:
+    """From the sum to the mean."""
+    for n in range(parts.shape[2]):
+        parts[0, b, n] /= parts.dtype.type(windows)
+
+
+@compiled_gradient
+def add_square(b: int, row: Floats, parts: Floats) -> None:
+    """One more window in the sum of squares."""
+    for n in range(row.size):
+        off = row[n] - parts[0, b, n]
+        parts[1, b, n] += off * off
+
+
+@compiled
+def moments_back(
+    first: int, last: int, window: int, values: Floats, given: Floats, offset: Floats, slope: Floats, result: Floats
+) -> None:
+    """`given` + `offset` + `slope` times the sum over the window."""
+    row = np.empty(values.shape[2], values.dtype)
+    for b in range(first, last):
+        for start in range(0, values.shape[1] // window * window, window):
+            count(b, start, window, values, row)
+            for now in range(start, start + window):
+                add_line(b, now, given, offset, slope, row, result)
+
+
+@compiled_gradient
+def add_line(b: int, now: int, given: Floats, offset: Floats, slope: Floats, row: Floats, result: Floats) -> None:
+    """One step of `moments_back`."""
+    for n in range(row.size):
+        result[b, now, n] = given[b, now, n] + offset[n] + slope[n] * row[n]

@@ -1,0 +1,106 @@
+"""Compiled loops for the gradient of the spikes of delayed synapses with few delays each.
+
+Samples lie side by side, a register full of them, so that a delay moves by whole registers: neighbours in time would
+straddle two lines of the cache. Arrays (groups of samples, neurons, steps, lanes), here called laned; a tile of steps
+stays in registers while the targets pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from spikebridge.training.compiled import compiled
+from spikebridge.training.event_lists import Floats, Ints
+from spikebridge.training.lane_squares import transpose
+from spikebridge.training.lanes import load, plus_product, plus_taps, store, zeros
+
+TARGETS_TOGETHER = 8
+"""Targets whose gradient stays in the cache while all sources pass."""
+
+TAPS_TOGETHER = 4
+"""Weights that stay in registers, so that a row of gradients is loaded once for all of them."""
+
+
+@cache
+def to_lanes(lanes: int) -> Callable[..., None]:
+    """The loop from `plain` (batch, steps, neurons) to groups `first .. last - 1` of `laned`, whose rest stays."""
+
+    @compiled
+    def run(first: int, last: int, plain: Floats, laned: Floats) -> None:
+        batch, steps, neurons = plain.shape
+        stride = laned.shape[2]
+        source, into = plain.ravel(), laned.ravel()
+        for group in range(first, last):
+            samples = min(lanes, batch - group * lanes)
+            whole = neurons // lanes * lanes if samples == lanes else 0
+            for t in range(steps):
+                for n in range(0, whole, lanes):
+                    at = (group * lanes * steps + t) * neurons + n
+                    to = ((group * neurons + n) * stride + t) * lanes
+                    transpose(into, to, stride * lanes, source, at, steps * neurons, lanes)
+                for lane in range(samples):
+                    for n in range(whole, neurons):
+                        laned[group, n, t, lane] = plain[group * lanes + lane, t, n]
+
+    return run
+
+
+@cache
+def from_lanes(lanes: int) -> Callable[..., None]:
+    """The loop for the way back."""
+
+    @compiled
+    def run(first: int, last: int, laned: Floats, plain: Floats) -> None:
+        batch, steps, neurons = plain.shape
+        stride = laned.shape[2]
+        source, into = laned.ravel(), plain.ravel()
+        for group in range(first, last):
+            samples = min(lanes, batch - group * lanes)
+            whole = neurons // lanes * lanes if samples == lanes else 0
+            for t in range(steps):
+                for n in range(0, whole, lanes):
+                    at = ((group * neurons + n) * stride + t) * lanes
+                    to = (group * lanes * steps + t) * neurons + n
+                    transpose(into, to, steps * neurons, source, at, stride * lanes, lanes)
+                for lane in range(samples):
+                    for n in range(whole, neurons):
+                        plain[group * lanes + lane, t, n] = laned[group, n, t, lane]
+
+    return run
+
+
+@cache
+def spread_back(rows: int, lanes: int) -> Callable[..., None]:
+    """The loop for sources `first .. last - 1`.
+
+    Arguments of the loop: `lag` (targets, sources), `values` (targets, sources, taps), `grad_arrivals` laned, 0 beyond
+    the sample for the longest delay, `grad_spikes` laned, with a multiple of `rows` steps.
+    """
+
+    @compiled
+    def run(first: int, last: int, lag: Ints, values: Floats, grad_arrivals: Floats, grad_spikes: Floats) -> None:
+        groups, sources, steps, _ = grad_spikes.shape
+        targets, stride = grad_arrivals.shape[1:3]
+        taps = values.shape[2]
+        arrived, into, weights = grad_arrivals.ravel(), grad_spikes.ravel(), values.ravel()
+        for group in range(groups):
+            for t in range(0, steps, rows):
+                for start in range(0, targets, TARGETS_TOGETHER):
+                    for i in range(first, last):
+                        at = ((group * sources + i) * steps + t) * lanes
+                        total = load(into, at, rows, lanes) if start else zeros(into, rows, lanes)
+                        for j in range(start, min(start + TARGETS_TOGETHER, targets)):
+                            begin = ((group * targets + j) * stride + t + lag[j, i]) * lanes
+                            at_weights, m = (j * sources + i) * taps, 0
+                            while m + TAPS_TOGETHER <= taps:
+                                total = plus_taps(
+                                    total, weights, at_weights + m, arrived, begin + m * lanes, TAPS_TOGETHER
+                                )
+                                m += TAPS_TOGETHER
+                            while m < taps:
+                                total = plus_product(total, weights[at_weights + m], arrived, begin + m * lanes)
+                                m += 1
+                        store(into, at, total)
+
+    return run
