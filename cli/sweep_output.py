@@ -34,7 +34,7 @@ def write_output(request: SweepRequest, study: SweepStudy, space: SearchSpace) -
         DataError: there is no space for them.
     """
     files: dict[int, Path] = {}
-    for trial in study.study.best_trials:
+    for trial in study.best_trials:
         files[trial.number] = request.out / FRONTIER.format(trial.number)
         save_config(request.configured(study.values(trial)), files[trial.number])
     for path in request.out.glob(FRONTIER.format("*")):

@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interruptible import interruptible
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from small_training import SMALL, changed
 from sweeps import SPACE, Imagined, found, imagined, refusing
@@ -17,7 +20,7 @@ from spikebridge.bridge.errors import ConfigError, DataError
 from spikebridge.training import sweep_schedule
 from spikebridge.training.config_sweep import SweepConfig
 from spikebridge.training.sweep_schedule import Sweep
-from spikebridge.training.sweep_study import SweepStudy
+from spikebridge.training.sweep_study import SweepStudy, scores_of
 from spikebridge.training.sweep_work import Outcome, Realisation
 
 SWEEP = SweepConfig(trials=8, realisations=3, startup_trials=3, pruning_errors=1.0, space=SPACE)
@@ -122,6 +125,25 @@ def test_a_trial_that_was_killed_while_it_was_drawn_is_drawn_again(tmp_path: Pat
     assert found(study) == found(undisturbed)
     (failed,) = study.trials(TrialState.FAIL)
     assert failed.user_attrs == {"interrupted": "while it was drawn"}
+
+
+def test_ctrl_c_waits_for_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of a statement it would leave a cursor behind that SQLAlchemy complains of, with a traceback."""
+    sweep = Imagined(tmp_path, SWEEP)
+    study = sweep.study()
+    task = next(sweep.schedule(study).tasks())
+    assert task is not None
+    original = RDBStorage.set_trial_user_attr
+
+    def interrupted(self: RDBStorage, trial_id: int, key: str, value: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        original(self, trial_id, key, value)
+
+    with interruptible(), monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(RDBStorage, "set_trial_user_attr", interrupted)
+        study.record(imagined(task[1]))
+    (trial,) = sweep.study().trials(TrialState.RUNNING)
+    assert len(scores_of(trial).accuracy) == 1
 
 
 def schedule_refusing(sweep: Imagined, configure: Any) -> Sweep:

@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from spikebridge.bridge.deferred_signals import signals_deferred
 from spikebridge.bridge.errors import ConfigError, DataError
 from spikebridge.training.checkpoint import filled, first_difference
 from spikebridge.training.config import TrainingConfig
@@ -76,6 +77,8 @@ def shown(storage: str) -> str:
 class SweepStudy:
     """Trials of a sweep, drawn, recorded and concluded. Not for two programs at a time.
 
+    Ctrl-C waits for the end of what the database does: SQLAlchemy would say a traceback about the cursor it closes twice.
+
     Args:
         storage: address of a database, as SQLAlchemy writes it.
         name: of the study in it.
@@ -90,6 +93,7 @@ class SweepStudy:
         DataError: the database cannot be used.
     """
 
+    @signals_deferred()
     def __init__(
         self,
         storage: str,
@@ -125,15 +129,23 @@ class SweepStudy:
         if changed:
             log.warning("the sweep was begun with other code (%s); later trials may differ by that", ", ".join(changed))
 
+    @signals_deferred()
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """Trials in these states, by number."""
         return self.study.get_trials(deepcopy=False, states=states)
+
+    @property
+    @signals_deferred()
+    def best_trials(self) -> list[FrozenTrial]:
+        """The frontier: complete trials than which no other is better in one objective and as good in the other."""
+        return self.study.best_trials
 
     @property
     def concluded(self) -> int:
         """How many trials are complete or were stopped."""
         return len(self.trials(TrialState.COMPLETE, TrialState.PRUNED))
 
+    @signals_deferred()
     def draw(self) -> FrozenTrial:
         """A new trial. What is drawn depends on the seed and on the trials before alone, not on interruptions."""
         earlier = self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
@@ -142,6 +154,7 @@ class SweepStudy:
         self.study.sampler = self._sampler(len(earlier), len(refused), at_random=any(n > last for n in refused))
         return self._trial(self.study.ask(self._distributions).number)
 
+    @signals_deferred()
     def redraw_interrupted(self) -> None:
         """Fail trials that were killed while they were drawn; another one is drawn in their place."""
         for trial in self.trials(TrialState.RUNNING):
@@ -152,6 +165,7 @@ class SweepStudy:
         """The values of a trial, by configuration key."""
         return self._space.values(trial.params)
 
+    @signals_deferred()
     def record(self, outcome: Outcome) -> None:
         """Keep what a realisation of a running trial reached.
 
@@ -169,18 +183,21 @@ class SweepStudy:
         kept = {key: getattr(outcome, key) for key in ("accuracy", "rate_hz", "epoch", "seconds")}
         self._set(outcome.trial, f"{REALISATION}{outcome.seed}", kept)
 
+    @signals_deferred()
     def complete(self, number: int) -> None:
         """Conclude a trial all of whose realisations are recorded."""
         scores = scores_of(self._trial(number))
         self._set_spread(number, scores)
         self.study.tell(number, [fmean(scores.accuracy), fmean(scores.rate_hz)])
 
+    @signals_deferred()
     def stop(self, number: int, reason: str) -> None:
         """Conclude a trial early."""
         self._set_spread(number, scores_of(self._trial(number)))
         self._set(number, STOPPED, reason)
         self.study.tell(number, state=TrialState.PRUNED)
 
+    @signals_deferred()
     def refuse(self, number: int, reason: str) -> None:
         """Note a trial that is no valid configuration; it does not count."""
         self._fail(number, INVALID, reason)
