@@ -65,7 +65,7 @@ def test_either_layout_has_the_values_and_gradients_of_sums_written_out(case: di
             # What the projection chooses by cost, the test chooses by itself.
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(
-                    packing.Packed, "cost", property(lambda self: (self.layout.unit > 1) == (layout == "few"))
+                    packing.Packed, "cost", property(lambda self: self.layout.each == (layout == "every"))
                 )
                 out = projection.event_projection(leaves[0], leaves[1], lag)
         else:
@@ -129,7 +129,8 @@ def test_transforms_give_the_gradient_of_spikes(steps: int, delays: int, batch: 
     for delay in range(min(delays, steps)):
         expected[:, : steps - delay] += grad[:, delay:] @ values[..., delay]
     packed = packing.every_delay(targets, delays, dtype)
-    stretch = packing.stretches(values, torch.zeros(targets, sources, dtype=torch.int32), packed)
+    few = projection.Few.of(values, torch.zeros(targets, sources, dtype=torch.int32))
+    stretch = packing.spread_out(few.packed, few.stretch, few.lag, packed)
     tolerance = 1e-4 if dtype is torch.float32 else 1e-12
     torch.testing.assert_close(spread_back(packed, stretch, grad), expected, rtol=tolerance, atol=10 * tolerance)
 

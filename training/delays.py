@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spikebridge.training.event_projection import event_projection, kernel_projection
+from spikebridge.training.event_projection import event_projection, kernel_projection, narrow_projection
 from spikebridge.training.gpu_kernels import fetching_pays, kernels_for, projection_on_card
+from spikebridge.training.lane_kernel import LEAST_EXPONENT
 from spikebridge.training.spike_rows import count_events, rows_projection
 from spikebridge.training.timegrid import TimeGrid
 
@@ -65,7 +66,8 @@ def _reach(sigma_steps: float) -> int:
 
 
 def _weighted(weight: Tensor, distance: Tensor, sigma_steps: float) -> Tensor:
-    bump = torch.exp(-0.5 * (distance / (abs(sigma_steps) + SIGMA_OFFSET)) ** 2)
+    exponent = -0.5 * (distance / (abs(sigma_steps) + SIGMA_OFFSET)) ** 2
+    bump = torch.exp(exponent.masked_fill(exponent < LEAST_EXPONENT, -torch.inf))
     return weight[..., None] * bump / (bump.sum(dim=-1, keepdim=True) + 1e-7)
 
 
@@ -107,9 +109,9 @@ class DelayedProjection(nn.Module):
                 return projection_on_card(spikes, *narrow_kernel(self.weight, delay_steps, sigma_steps, length))
             if not (kernels == "loops" and _events_pay(spikes)):
                 return _convolved(spikes, delay_kernel(self.weight, delay_steps, sigma_steps, length))
-            if taps_of(sigma_steps, length) <= max(NARROW_TAPS, length // 4):
-                return event_projection(spikes, *narrow_kernel(self.weight, delay_steps, sigma_steps, length))
-            width_steps = sigma_steps + SIGMA_OFFSET
+            width_steps, taps = abs(sigma_steps) + SIGMA_OFFSET, taps_of(sigma_steps, length)
+            if taps <= max(NARROW_TAPS, length // 4):
+                return narrow_projection(spikes, self.weight, delay_steps, width_steps, taps, length)
             return kernel_projection(spikes, self.weight, delay_steps, width_steps, length)
         whole = grid.whole_steps(self.delay_ms)
         if kernels == "loops":

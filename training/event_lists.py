@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spikebridge.bridge.arrays import IntArray
 from spikebridge.training.compiled import compiled
+from spikebridge.training.lane_bits import who_fires
 from spikebridge.training.threads import in_blocks
 
 type Floats = npt.NDArray[Any]
@@ -43,56 +44,62 @@ class EventLists:
         blocks = -(-batch // samples)
         room = samples * steps * sources
         source, step = np.empty((blocks, room), dtype=np.int32), np.empty((blocks, room), dtype=np.int32)
+        number = np.empty((blocks, room), dtype=dense.dtype)
         counts = np.zeros((blocks, sources), dtype=np.int64)
-        in_blocks(blocks, lambda first, last: _find_events(first, last, dense, samples, stride, source, step, counts))
+        found = (dense, samples, stride, source, step, number, counts)
+        in_blocks(blocks, lambda first, last: _find_events(first, last, *found))
         ends = np.cumsum(counts.ravel()).reshape(blocks, sources)
         place = np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1)
         total = int(counts.sum())
         position, value = np.empty(total, dtype=np.int64), np.empty(total, dtype=dense.dtype)
-        found = (dense, samples, stride, source, step, place, position, value)
-        in_blocks(blocks, lambda first, last: _list_events(first, last, *found))
+        lists = (source, step, number, place, position, value)
+        in_blocks(blocks, lambda first, last: _list_events(first, last, *lists))
         return cls(place, position, value, samples)
 
 
 @compiled
 def _find_events(
-    first: int, last: int, spikes: Floats, samples: int, stride: int, source: Ints, position: Ints, counts: Ints
-) -> None:
-    """Source and position of the events of blocks `first .. last - 1`, by sample and time, and counts per source."""
-    for block in range(first, last):
-        sources_found, positions_found, count = source[block], position[block], counts[block]
-        found = 0
-        for b in range(block * samples, min((block + 1) * samples, spikes.shape[0])):
-            for t in range(spikes.shape[1]):
-                row, before = spikes[b, t], found
-                # No branch: which neuron fires cannot be predicted, and a wrong guess costs more than the store.
-                for i in range(row.size):
-                    sources_found[found] = i
-                    found += row[i] != 0
-                for event in range(before, found):
-                    positions_found[event] = (b - block * samples) * stride + t
-                    count[sources_found[event]] += 1
-
-
-@compiled
-def _list_events(
     first: int,
     last: int,
     spikes: Floats,
     samples: int,
     stride: int,
     source: Ints,
+    position: Ints,
+    value: Floats,
+    counts: Ints,
+) -> None:
+    """The events of blocks `first .. last - 1` by sample and time, and how many there are per source."""
+    batch, steps, sources = spikes.shape
+    numbers, fires = spikes.ravel(), np.empty(sources, np.int64)
+    for block in range(first, last):
+        found = 0
+        for b in range(block * samples, min((block + 1) * samples, batch)):
+            for t in range(steps):
+                at = (b * steps + t) * sources
+                for event in range(who_fires(numbers, at, sources, fires)):
+                    i = fires[event]
+                    source[block, found], value[block, found] = i, numbers[at + i]
+                    position[block, found] = (b - block * samples) * stride + t
+                    counts[block, i] += 1
+                    found += 1
+
+
+@compiled
+def _list_events(
+    first: int,
+    last: int,
+    source: Ints,
     found_position: Ints,
+    found_value: Floats,
     place: Ints,
     position: Ints,
     value: Floats,
 ) -> None:
     """The events of blocks `first .. last - 1` by source."""
-    sources = spikes.shape[2]
     for block in range(first, last):
-        free = place[block, :sources].copy()
-        for event in range(place[block, sources] - place[block, 0]):
-            i, at = source[block, event], found_position[block, event]
-            position[free[i]] = at
-            value[free[i]] = spikes[block * samples + at // stride, at % stride, i]
+        free = place[block, :-1].copy()
+        for event in range(place[block, -1] - place[block, 0]):
+            i = source[block, event]
+            position[free[i]], value[free[i]] = found_position[block, event], found_value[block, event]
             free[i] += 1

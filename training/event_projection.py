@@ -17,7 +17,18 @@ from spikebridge.training.event_kernels import arrive, gather
 from spikebridge.training.event_lists import EventLists
 from spikebridge.training.lane_kernel import lane_kernel
 from spikebridge.training.lanes import MOST_ROWS, rows_for
-from spikebridge.training.packed import Packed, delays_first, every_delay, few_delays, lanes_of, stretches
+from spikebridge.training.narrow_events import arrive_each, gather_each
+from spikebridge.training.narrow_lanes import narrow_lanes
+from spikebridge.training.packed import (
+    Packed,
+    delays_first,
+    every_delay,
+    few_delays,
+    in_turn,
+    lanes_of,
+    side_by_side,
+    spread_out,
+)
 from spikebridge.training.spike_kernels import from_lanes, spread_back, to_lanes
 from spikebridge.training.threads import in_blocks
 
@@ -31,11 +42,36 @@ TAPS_PER_PRODUCT = 1.5
 """Multiply-adds per second of the loop over taps relative to that of transforms: measured."""
 
 
-class Taps(NamedTuple):
-    """The few delays at which synapses have weight: (targets, sources, taps) from (targets, sources) on."""
+class Few(NamedTuple):
+    """The few delays at which synapses have weight.
 
-    values: Tensor
+    Attributes:
+        packed: targets one after the other.
+        stretch: (groups, sources, length).
+        lag: (groups, sources, targets of a group) whole number of at least 0, the first of these delays in steps.
+        longest: the longest of these lags, or more.
+    """
+
+    packed: Packed
+    stretch: Tensor
     lag: Tensor
+    longest: int
+
+    @classmethod
+    def of(cls, values: Tensor, lag: Tensor) -> Few:
+        """Of (targets, sources, taps) from (targets, sources) on."""
+        packed = few_delays(len(values), values.shape[2], values.dtype)
+        return cls(packed, in_turn(packed, values), side_by_side(packed, lag), int(lag.max()) if lag.numel() else 0)
+
+    @property
+    def delays(self) -> int:
+        """Of all targets, from 0 on."""
+        return self.longest + self.packed.delays
+
+    def every(self) -> tuple[Packed, Tensor]:
+        """The same with all delays, targets side by side."""
+        packed = every_delay(self.packed.targets, self.delays, self.stretch.dtype)
+        return packed, spread_out(self.packed, self.stretch, self.lag, packed)
 
 
 def event_projection(spikes: Tensor, values: Tensor, lag: Tensor) -> Tensor:
@@ -50,17 +86,17 @@ def event_projection(spikes: Tensor, values: Tensor, lag: Tensor) -> Tensor:
     Returns:
         (batch, steps, targets).
     """
-    targets, _, taps = values.shape
-    # What comes after the last step is lost, however late it comes.
-    lag = lag.clamp(max=spikes.shape[1])
-    delays = int(lag.max()) + taps if lag.numel() else taps
-    packed = every_delay(targets, delays, values.dtype)
-    few = few_delays(targets, taps, values.dtype)
-    if few.cost < packed.cost:
-        packed = few
-    stretch = stretches(values, lag, packed)
-    starts = lag if packed is few else lag.new_zeros((packed.groups, lag.shape[1]))
-    return _arrivals(spikes, stretch, packed, starts, Taps(values.detach(), lag))
+    return few_projection(spikes, Few.of(values, lag))
+
+
+def few_projection(spikes: Tensor, few: Few) -> Tensor:
+    """`event_projection` through weights that are packed already."""
+    steps = spikes.shape[1]
+    if few.longest > steps:  # what comes after the last step is lost, however late it comes
+        few = few._replace(lag=few.lag.clamp(max=steps), longest=steps)
+    if few.packed.cost < every_delay(few.packed.targets, few.delays, few.stretch.dtype).cost:
+        return _arrivals(spikes, few.packed, few.stretch, few)
+    return _arrivals(spikes, *few.every(), few)
 
 
 def kernel_projection(spikes: Tensor, weight: Tensor, delay_steps: Tensor, width_steps: float, length: int) -> Tensor:
@@ -77,24 +113,32 @@ def kernel_projection(spikes: Tensor, weight: Tensor, delay_steps: Tensor, width
         (batch, steps, targets).
     """
     packed = every_delay(len(weight), length, weight.dtype)
-    stretch = lane_kernel(weight, delay_steps, width_steps, packed)
-    starts = torch.zeros((packed.groups, weight.shape[1]), dtype=torch.int32)
-    return _arrivals(spikes, stretch, packed, starts, None)
+    return _arrivals(spikes, packed, lane_kernel(weight, delay_steps, width_steps, packed), None)
 
 
-def _arrivals(spikes: Tensor, stretch: Tensor, packed: Packed, lag: Tensor, taps: Taps | None) -> Tensor:
-    arrivals: Tensor = _Arrivals.apply(spikes, stretch, packed, lag, taps)  # type: ignore[no-untyped-call]
+def narrow_projection(
+    spikes: Tensor, weight: Tensor, delay_steps: Tensor, width_steps: float, taps: int, length: int
+) -> Tensor:
+    """`kernel_projection` at the `taps` delays nearest to that of each synapse alone, see `narrow_lanes`."""
+    packed = few_delays(len(weight), taps, weight.dtype)
+    stretch, lag = narrow_lanes(weight, delay_steps, width_steps, length, packed)
+    return few_projection(spikes, Few(packed, stretch, lag, length - taps))
+
+
+def _arrivals(spikes: Tensor, packed: Packed, stretch: Tensor, few: Few | None) -> Tensor:
+    few = None if few is None else few._replace(stretch=few.stretch.detach())
+    arrivals: Tensor = _Arrivals.apply(spikes, stretch, packed, few)  # type: ignore[no-untyped-call]
     return arrivals
 
 
 class _Arrivals(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, spikes: Tensor, stretch: Tensor, packed: Packed, lag: Tensor, taps: Taps | None) -> Tensor:
-        ctx.journey = Journey.of(spikes, packed, lag.numpy())
+    def forward(ctx: Any, spikes: Tensor, stretch: Tensor, packed: Packed, few: Few | None) -> Tensor:
+        ctx.journey = Journey.of(spikes, packed, few)
         ctx.save_for_backward(stretch)
-        ctx.packed, ctx.taps = packed, taps
+        ctx.packed, ctx.few = packed, few
         arrivals = spikes.new_empty((*spikes.shape[:2], packed.targets))
-        ctx.journey.run(arrive, packed, stretch.detach().contiguous(), arrivals)
+        ctx.journey.run(arrive_each if packed.layout.each else arrive, packed, stretch.detach().contiguous(), arrivals)
         return arrivals
 
     @staticmethod
@@ -106,10 +150,10 @@ class _Arrivals(torch.autograd.Function):
         grad_stretch: Tensor | None = None
         if ctx.needs_input_grad[1]:
             grad_stretch = torch.zeros_like(stretch, memory_format=torch.contiguous_format)
-            ctx.journey.run(gather, ctx.packed, grad_stretch, grad)
+            ctx.journey.run(gather_each if ctx.packed.layout.each else gather, ctx.packed, grad_stretch, grad)
         if ctx.needs_input_grad[0]:
-            grad_spikes = _spread_back(ctx.packed, stretch, ctx.taps, grad)
-        return grad_spikes, grad_stretch, None, None, None
+            grad_spikes = _spread_back(ctx.packed, stretch, ctx.few, grad)
+        return grad_spikes, grad_stretch, None, None
 
 
 class Journey(NamedTuple):
@@ -118,69 +162,77 @@ class Journey(NamedTuple):
     Attributes:
         events: in blocks of samples whose arrivals fit the cache.
         stride: steps of a sample and of the longest delay.
-        lag: (groups, sources) steps.
+        lag: of targets that have their own, see `Few`.
     """
 
     events: EventLists
     stride: int
-    lag: np.ndarray
+    lag: np.ndarray | None
 
     @classmethod
-    def of(cls, spikes: Tensor, packed: Packed, lag: np.ndarray) -> Journey:
+    def of(cls, spikes: Tensor, packed: Packed, few: Few | None) -> Journey:
         """Lists for spikes (batch, steps, sources)."""
-        stride = spikes.shape[1] + int(lag.max(initial=0)) + packed.length // packed.layout.unit
+        lag, stride = None, spikes.shape[1] + packed.reach
+        if few is not None and packed.layout.each:
+            lag, stride = few.lag.numpy(), stride + few.longest
         numbers = BUFFER_BYTES // spikes.element_size()
-        samples = max(1, min(numbers // (stride * packed.layout.unit * packed.layout.across), len(spikes)))
+        samples = max(1, min(numbers // (stride * packed.layout.together), len(spikes)))
         return cls(EventLists.of(spikes, samples, stride), stride, lag)
 
     def run(self, kernel: Any, packed: Packed, stretch: Tensor, arrivals: Tensor) -> None:
-        """`arrive` or `gather` on threads, each with a buffer of its own."""
-        layout, events = packed.layout, self.events
-        size = layout.across * events.samples * self.stride * layout.unit + packed.length
-        lists = (events.place, events.position, events.value, events.samples, self.stride, self.lag)
+        """The loop of the layout on threads, each with a buffer of its own."""
+        together, events = packed.layout.together, self.events
+        lists = (events.place, events.position, events.value, events.samples, self.stride)
         stretch_array, arrivals_array = stretch.numpy(), arrivals.numpy()
 
         def work(first: int, last: int) -> None:
             # PyTorch's memory starts at a cache line, so that no register straddles two.
-            buffer = stretch.new_empty(size).numpy()
-            kernel(layout)(first, last, *lists, stretch_array, buffer, arrivals_array)
+            buffer = stretch.new_empty((events.samples * self.stride + packed.reach) * together).numpy()
+            if self.lag is None:
+                kernel(packed.layout)(first, last, *lists, stretch_array, buffer, arrivals_array)
+            else:
+                offset = np.empty(together, dtype=np.int64)
+                kernel(packed.layout)(first, last, *lists, self.lag, stretch_array, buffer, offset, arrivals_array)
 
-        in_blocks(-(-packed.groups // layout.across), work)
+        in_blocks(packed.groups, work)
 
 
-def _spread_back(packed: Packed, stretch: Tensor, taps: Taps | None, grad_arrivals: Tensor) -> Tensor:
+def _spread_back(packed: Packed, stretch: Tensor, few: Few | None, grad_arrivals: Tensor) -> Tensor:
     """Gradient of the spikes, (batch, steps, sources)."""
     batch, steps, targets = grad_arrivals.shape
     sources = stretch.shape[1]
-    delays = packed.delays if taps is None else int(taps.lag.max()) + taps.values.shape[2]
-    count = delays if taps is None else taps.values.shape[2]
+    delays, taps = (packed.delays, packed.delays) if few is None else (few.delays, few.packed.delays)
     products = spike_transform.products(batch, steps, delays, sources, targets)
-    if count * batch * steps * sources * targets < TAPS_PER_PRODUCT * products:
-        if taps is None:
+    if taps * batch * steps * sources * targets < TAPS_PER_PRODUCT * products:
+        if few is None:
             values = delays_first(packed, stretch).permute(2, 1, 0)
-            taps = Taps(values, torch.zeros((targets, sources), dtype=torch.int32))
-        return _spread_taps_back(taps, grad_arrivals)
-    if taps is not None:
-        packed = every_delay(targets, delays, grad_arrivals.dtype)
-        stretch = stretches(taps.values, taps.lag, packed)
+            few = Few.of(values, torch.zeros((targets, sources), dtype=torch.int32))
+        return _spread_taps_back(few, grad_arrivals)
+    if packed.layout.each:
+        assert few is not None
+        packed, stretch = few.every()
     return spike_transform.spread_back(packed, stretch, grad_arrivals)
 
 
-def _spread_taps_back(taps: Taps, grad_arrivals: Tensor) -> Tensor:
+def _spread_taps_back(few: Few, grad_arrivals: Tensor) -> Tensor:
     """The same, tap by tap."""
     batch, steps, targets = grad_arrivals.shape
-    sources = taps.values.shape[1]
+    sources = few.lag.shape[1]
     lanes = lanes_of(grad_arrivals.dtype)
     groups = -(-batch // lanes)
     rows = rows_for(steps, STEPS_TOGETHER)
     whole = -(-steps // rows) * rows
-    longest = int(taps.lag.max()) + taps.values.shape[2]
-    arrived = grad_arrivals.new_zeros((groups, targets, whole + longest, lanes)).numpy()
-    into = grad_arrivals.new_zeros((groups, sources, whole, lanes)).numpy()
+    longest = few.delays + few.packed.reach - few.packed.delays
+    arrived = grad_arrivals.new_empty((groups, targets, whole + longest, lanes)).numpy()
+    arrived[:, :, steps:] = 0
+    if batch % lanes:
+        arrived[-1] = 0
+    into = grad_arrivals.new_empty((groups, sources, whole, lanes)).numpy()
     plain = grad_arrivals.numpy()
     in_blocks(groups, lambda first, last: to_lanes(lanes)(first, last, plain, arrived))
-    arrays = (taps.lag.numpy(), taps.values.contiguous().numpy(), arrived, into)
-    in_blocks(sources, lambda first, last: spread_back(rows, lanes)(first, last, *arrays))
+    arrays = (few.lag.numpy(), few.stretch.contiguous().numpy(), arrived, into)
+    loop = spread_back(rows, lanes, few.packed.layout)
+    in_blocks(sources, lambda first, last: loop(first, last, *arrays))
     result = torch.empty((batch, steps, sources), dtype=grad_arrivals.dtype)
     in_blocks(groups, lambda first, last: from_lanes(lanes)(first, last, into, result.numpy()))
     return result

@@ -37,7 +37,8 @@ from spikebridge.training.fused_types import (
     Traces,
     entries,
 )
-from spikebridge.training.own_spikes import add_rows, who_fires
+from spikebridge.training.lane_bits import who_fires
+from spikebridge.training.own_spikes import add_rows
 from spikebridge.training.single_pulse import adaptive_step, leaky_step, note, single_pulses
 
 TOGETHER = 16

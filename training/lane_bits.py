@@ -9,6 +9,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from spikebridge.training.compiled import compiled_within
+from spikebridge.training.fused_types import Floats
 from spikebridge.training.lanes import REGISTER_BYTES, Block, pointers, vector_at
 
 
@@ -36,3 +38,21 @@ others_than_0: Callable[..., Any] = intrinsic(_others_than_0)
 
 lowest: Callable[..., Any] = intrinsic(_lowest)
 """`lowest(bits)`: the number of the lowest bit that is set; one has to be."""
+
+
+@compiled_within
+def who_fires(spikes: Floats, at: int, size: int, found: Any) -> int:
+    """The numbers other than 0 of `size` from an index on, into `found`; how many there are."""
+    lanes, count = REGISTER_BYTES // spikes.itemsize, 0
+    whole = size // lanes * lanes
+    for n in range(0, whole, lanes):
+        bits = others_than_0(spikes, at + n)
+        while bits != 0:
+            found[count] = n + lowest(bits)
+            count += 1
+            bits &= bits - 1
+    for n in range(whole, size):
+        if spikes[at + n] != 0:
+            found[count] = n
+            count += 1
+    return count

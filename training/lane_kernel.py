@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -17,6 +18,10 @@ from spikebridge.training.compiled import compiled
 from spikebridge.training.event_lists import Floats
 from spikebridge.training.packed import Packed, one_by_one, side_by_side
 from spikebridge.training.threads import in_blocks
+
+
+LEAST_EXPONENT = -64.0
+"""Below, g_d is 0: it is lost in any sum, and times a weight soon too small for numbers that a processor is fast with."""
 
 
 def lane_kernel(weight: Tensor, delay_steps: Tensor, width_steps: float, packed: Packed) -> Tensor:
@@ -36,7 +41,7 @@ class _LaneKernel(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, delay_steps: Tensor, width_steps: float, packed: Packed) -> Tensor:
         weights, delays = (side_by_side(packed, tensor.detach()) for tensor in (weight, delay_steps))
-        shape = (packed.groups, weight.shape[1], packed.length // packed.layout.unit, packed.layout.unit)
+        shape = (packed.groups, weight.shape[1], packed.reach, packed.layout.lanes)
         share = weight.new_empty(shape)
         exponents = (packed.delays, delays.numpy(), 1 / width_steps, share.numpy())
         in_blocks(packed.groups, lambda first, last: _exponents(first, last, *exponents))
@@ -72,9 +77,10 @@ def _exponents(first: int, last: int, delays: int, delay: Floats, inverse_width:
                 step = at.dtype.type(d)
                 for lane in range(row.size):
                     distance = (step - at[lane]) * scale
-                    row[lane] = -distance * distance / 2
+                    power = -distance * distance / 2
+                    row[lane] = power if power > LEAST_EXPONENT else -np.inf
                 if d >= delays:
-                    row[:] = -float("inf")
+                    row[:] = -np.inf
 
 
 @compiled

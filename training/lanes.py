@@ -70,6 +70,20 @@ def pointers(
     return [builder.bitcast(place, vector.as_pointer()) for place in places]
 
 
+def _places(
+    context: Any, builder: Any, array_type: Any, array: Any, at: Any, offsets_type: Any, offsets: Any, block: Block
+) -> list[Any]:
+    """Where each row lies, if `offsets` has its distance from `at`, as pointers to vectors."""
+    vector = context.get_value_type(block).element
+    data = context.make_array(array_type)(context, builder, array).data
+    numbers = context.make_array(offsets_type)(context, builder, offsets).data
+    places = []
+    for row in range(block.rows):
+        offset = builder.load(builder.gep(numbers, [context.get_constant(types.intp, row)]))
+        places.append(builder.bitcast(builder.gep(data, [builder.add(at, offset)]), vector.as_pointer()))
+    return places
+
+
 def vector_at(context: Any, builder: Any, pointer: Any, dtype: Any) -> Any:
     """The vector at a pointer, wherever that points."""
     vector = builder.load(pointer)
@@ -149,6 +163,38 @@ def _plus_product(_context: Any, block: Any, factor: Any, array: Any, at: Any) -
     return block(block, block.dtype, array, types.intp), code
 
 
+def _add_product_each(
+    _context: Any, array: Any, offsets: Any, at: Any, factor: Any, block: Any
+) -> tuple[Any, Callable[..., Any]]:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rows_of, distances, index, factor_value, rows = arguments
+        everywhere = _everywhere(builder, factor_value, context.get_value_type(block).element)
+        places = _places(context, builder, array, rows_of, index, offsets, distances, block)
+        for row, pointer in enumerate(places):
+            before = vector_at(context, builder, pointer, block.dtype)
+            written = builder.store(_sum(builder, before, everywhere, builder.extract_value(rows, row)), pointer)
+            written.align = before.align
+        return context.get_dummy_value()
+
+    return types.void(array, offsets, types.intp, block.dtype, block), code
+
+
+def _plus_product_each(
+    _context: Any, block: Any, factor: Any, array: Any, offsets: Any, at: Any
+) -> tuple[Any, Callable[..., Any]]:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        total, factor_value, rows_of, distances, index = arguments
+        everywhere = _everywhere(builder, factor_value, context.get_value_type(block).element)
+        places = _places(context, builder, array, rows_of, index, offsets, distances, block)
+        for row, pointer in enumerate(places):
+            vector = vector_at(context, builder, pointer, block.dtype)
+            row_total = _sum(builder, builder.extract_value(total, row), everywhere, vector)
+            total = builder.insert_value(total, row_total, row)
+        return total
+
+    return block(block, block.dtype, array, offsets, types.intp), code
+
+
 def _plus_taps(
     _context: Any, block: Any, numbers: Any, first: Any, array: Any, at: Any, taps: Any
 ) -> tuple[Any, Callable[..., Any]]:
@@ -221,6 +267,12 @@ add_product: Callable[..., Any] = intrinsic(_add_product)
 
 plus_product: Callable[..., Any] = intrinsic(_plus_product)
 """`plus_product(block, factor, array, at)`: the block plus a number times the rows at an index."""
+
+add_product_each: Callable[..., Any] = intrinsic(_add_product_each)
+"""`add_product_each(array, offsets, at, factor, block)`: `add_product` to rows apart, each at its offset from `at`."""
+
+plus_product_each: Callable[..., Any] = intrinsic(_plus_product_each)
+"""`plus_product_each(block, factor, array, offsets, at)`: the block plus a number times rows, each at its offset."""
 
 plus_taps: Callable[..., Any] = intrinsic(prefer_literal=True)(_plus_taps)
 """`plus_taps(block, numbers, first, array, at, taps)`: `plus_product` for `taps` numbers, a constant, from `first` on.

@@ -16,7 +16,8 @@ from spikebridge.training.fused_scan import fused_scan
 from spikebridge.training.gpu_kernels import kernels_for, scan_on_card
 from spikebridge.training.memory import keep_freed_memory
 from spikebridge.training.moments import with_moments
-from spikebridge.training.neurons import Neurons
+from spikebridge.training.neurons import Neurons, exact_steps
+from spikebridge.training.propagators import StepTensors
 from spikebridge.training.scan import NeuronTensors, scan
 from spikebridge.training.surrogate import Surrogate
 from spikebridge.training.timegrid import TimeGrid
@@ -100,9 +101,12 @@ class Layer(nn.Module):
             self.recurrent_weight = nn.Parameter((2 * torch.rand(size, size, generator=generator) - 1) * bound)
             self.clamp_()
 
-    def forward(self, spikes: Tensor, step_ms: float) -> tuple[Tensor, Tensor]:
-        """Spikes and potentials (batch, steps, size) from the source's spikes (batch, steps, sources)."""
-        neuron, arrivals, scale = self.normalised(spikes, step_ms)
+    def forward(self, spikes: Tensor, step_ms: float, step: StepTensors | None = None) -> tuple[Tensor, Tensor]:
+        """Spikes and potentials (batch, steps, size) from the source's spikes (batch, steps, sources).
+
+        `step`: of the neurons, if it is there already.
+        """
+        neuron, arrivals, scale = self.normalised(spikes, step_ms, step)
         recurrent: dict[int, Tensor] | None = None
         if self.recurrent_weight is not None:
             recurrent = {int(self.recurrent_grid(step_ms).whole_steps(torch.zeros(()))): self.recurrent_weight}
@@ -144,14 +148,16 @@ class Layer(nn.Module):
         neuron, arrivals, scale = self.normalised(spikes, step_ms)
         return neuron, arrivals if scale is None else arrivals * scale
 
-    def normalised(self, spikes: Tensor, step_ms: float) -> tuple[NeuronTensors, Tensor, Tensor | None]:
+    def normalised(
+        self, spikes: Tensor, step_ms: float, step: StepTensors | None = None
+    ) -> tuple[NeuronTensors, Tensor, Tensor | None]:
         """The population on the grid, its arrivals (batch, steps, size), and the scale of batch normalisation (size,).
 
         The scale is still to be applied; None without normalisation.
         """
         arrivals = self.projection(spikes, self.grid(step_ms))
         if self.norm is None:
-            return self.neurons.tensors(step_ms), arrivals, None
+            return self.neurons.tensors(step_ms, step=step), arrivals, None
         # Counted over the reference step, so that the statistics mean the same on every grid.
         window = round(self.reference_step_ms / step_ms) if self.norm.training else 1
         if kernels_for(arrivals, fused=self.fused) == "loops" and self.norm.training:
@@ -160,7 +166,7 @@ class Layer(nn.Module):
         else:
             counted = arrivals if window == 1 else arrivals.unflatten(1, (-1, window)).sum(dim=2)
             scale, shift = self.norm(counted)
-        return self.neurons.tensors(step_ms, shift), arrivals, scale
+        return self.neurons.tensors(step_ms, shift, step), arrivals, scale
 
     @torch.no_grad()
     def clamp_(self) -> None:
@@ -196,11 +202,12 @@ class SpikingNetwork(nn.Module):
         """Run input counts (batch, steps, channels) on a grid of `step_ms`, by default that of the export."""
         step_ms = self.config.data.step_ms if step_ms is None else step_ms
         spikes, recorded = counts, []
-        for layer in self.layers[:-1]:
-            spikes, _ = layer(spikes, step_ms)
+        *hidden, last = exact_steps([layer.neurons for layer in self.layers], step_ms)
+        for layer, step in zip(self.hidden, hidden, strict=True):
+            spikes, _ = layer(spikes, step_ms, step)
             recorded.append(spikes)
             spikes = self._dropout(spikes)
-        _, potentials = self.readout(spikes, step_ms)
+        _, potentials = self.readout(spikes, step_ms, last)
         return Activity(potentials, recorded)
 
     def _dropout(self, spikes: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -105,17 +106,20 @@ class Neurons(nn.Module):
             "adaptation_jump": self.adaptation_jump(),
         }
 
-    def tensors(self, step_ms: float, shift: Tensor | None = None) -> NeuronTensors:
-        """The population on a grid; `shift` is added to the constant current (batch normalisation)."""
-        values = self.values()
-        tau_u, tau_w, coupling = (
-            values[name] for name in ("tau_membrane_ms", "tau_adaptation_ms", "adaptation_coupling")
-        )
+    def tensors(
+        self, step_ms: float, shift: Tensor | None = None, step: StepTensors | None = None
+    ) -> NeuronTensors:
+        """The population on a grid; `shift` is added to the constant current (batch normalisation).
+
+        `step`, if it is there already, comes from `exact_steps`.
+        """
+        if step is None:
+            (step,) = exact_steps([self], step_ms)
         return NeuronTensors(
-            step=_step(tau_u, tau_w, coupling, self.tau_syn_ms, step_ms),
+            step=step,
             threshold=torch.ones_like(self.bias),
             bias=self.bias if shift is None else self.bias + shift,
-            adaptation_jump=values["adaptation_jump"],
+            adaptation_jump=self.adaptation_jump() if self.adaptive else torch.zeros_like(self.bias),
             adaptive=self.adaptive,
             synapse=self.synapse,
             pulse_steps=0 if self.pulse_ms is None else whole_steps("pulse width", self.pulse_ms, step_ms),
@@ -133,14 +137,17 @@ class Neurons(nn.Module):
                 module.clamp_()
 
 
-def _step(tau_u: Tensor, tau_w: Tensor, coupling: Tensor, tau_syn_ms: float | None, step_ms: float) -> StepTensors:
-    """`exact_step` of parameters (n,), wherever they are.
+def exact_steps(populations: Sequence[Neurons], step_ms: float) -> list[StepTensors]:
+    """`exact_step` of populations with the same kind of synapses, wherever their parameters are.
 
-    It takes dozens of operations on few numbers, between which a GPU would wait: the processor is as fast, and its
-    matrix exponential gives the same bits everywhere.
+    For all of them together: it takes dozens of operations on few numbers. A GPU would wait between these, so the
+    processor does them, whose matrix exponential gives the same bits everywhere.
     """
-    if tau_u.device.type == "cpu":
-        return exact_step(tau_u, tau_w, coupling, tau_syn_ms, step_ms)
-    here = torch.stack([tau_u, tau_w, coupling]).cpu()
-    step = exact_step(here[0], here[1], here[2], tau_syn_ms, step_ms)
-    return StepTensors(*torch.stack(list(step)).to(tau_u.device))
+    names = ("tau_membrane_ms", "tau_adaptation_ms", "adaptation_coupling")
+    values = [population.values() for population in populations]
+    rates = torch.stack([torch.cat([of_one[name] for of_one in values]) for name in names])
+    (tau_syn_ms,) = {population.tau_syn_ms for population in populations}
+    step = exact_step(*rates.cpu(), tau_syn_ms, step_ms)
+    together = torch.stack(list(step)).to(rates.device)
+    parts = together.split([population.size for population in populations], dim=1)
+    return [StepTensors(*part) for part in parts]

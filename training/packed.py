@@ -15,8 +15,11 @@ from spikebridge.training.event_lists import Floats, Ints
 from spikebridge.training.lanes import REGISTER_BYTES, rows_for
 from spikebridge.training.threads import in_blocks
 
-TAPS_SIDE_BY_SIDE = 4
-"""Lanes of a block where lanes are delays: most kernels that are narrow enough for that have so many taps."""
+TAPS_TOGETHER = 4
+"""Lanes of a block where lanes are delays: most kernels that are narrow have so many taps."""
+
+EACH_COST = 0.9
+"""Of an operation on the few delays of one target, in operations on whole registers at all delays: measured."""
 
 
 class Packed(NamedTuple):
@@ -24,7 +27,7 @@ class Packed(NamedTuple):
 
     Attributes:
         layout: constants of the loops.
-        targets: the last group may have fewer than lanes.
+        targets: the last group may have fewer than others.
         delays: of a stretch; numbers beyond are 0.
     """
 
@@ -35,21 +38,24 @@ class Packed(NamedTuple):
     @property
     def groups(self) -> int:
         """Of targets."""
-        return -(-self.targets // self.layout.unit)
+        return -(-self.targets // self.layout.together)
 
     @property
     def cost(self) -> float:
-        """Of an event, in operations on whole registers: measured. Few lanes, anywhere in a line, take longer."""
+        """Of an event, in operations on whole registers."""
         blocks = self.groups * self.length / self.layout.lanes
-        if self.layout.unit > 1:
-            return blocks
-        return blocks * (1.9 if self.layout.lanes == 1 else 3.4)
+        return EACH_COST * blocks if self.layout.each else blocks
 
     @property
     def length(self) -> int:
         """Numbers of a stretch."""
-        block = self.layout.rows * self.layout.lanes
-        return -(-self.delays * self.layout.unit // block) * block
+        return self.reach * self.layout.together
+
+    @property
+    def reach(self) -> int:
+        """Steps of a stretch."""
+        block = self.layout.lanes if self.layout.each else self.layout.rows
+        return -(-self.delays // block) * block
 
 
 def lanes_of(dtype: torch.dtype) -> int:
@@ -59,21 +65,19 @@ def lanes_of(dtype: torch.dtype) -> int:
 
 def every_delay(targets: int, delays: int, dtype: torch.dtype) -> Packed:
     """Targets side by side: stretches are (delays, lanes)."""
-    lanes = lanes_of(dtype)
-    return Packed(Layout(rows_for(delays), lanes, lanes, 1), targets, delays)
+    return Packed(Layout(rows_for(delays), lanes_of(dtype)), targets, delays)
 
 
 def few_delays(targets: int, taps: int, dtype: torch.dtype) -> Packed:
-    """One target at a time: stretches are its taps."""
-    lanes = 1 if taps == 1 else TAPS_SIDE_BY_SIDE
-    return Packed(Layout(rows_for(-(-taps // lanes)), lanes, 1, lanes_of(dtype)), targets, taps)
+    """Targets one after the other, each with its own lag: stretches are (chunks, targets, lanes)."""
+    return Packed(Layout(lanes_of(dtype), 1 if taps == 1 else TAPS_TOGETHER, each=True), targets, taps)
 
 
 def side_by_side(packed: Packed, values: Tensor) -> Tensor:
-    """One number per synapse (targets, sources) as (groups, sources, lanes)."""
-    lanes = packed.layout.unit
-    filled = functional.pad(values, (0, 0, 0, packed.groups * lanes - packed.targets))
-    return filled.view(packed.groups, lanes, values.shape[1]).transpose(1, 2).contiguous()
+    """One number per synapse (targets, sources) as (groups, sources, targets of a group)."""
+    together = packed.layout.together
+    filled = functional.pad(values, (0, 0, 0, packed.groups * together - packed.targets))
+    return filled.view(packed.groups, together, values.shape[1]).transpose(1, 2).contiguous()
 
 
 def one_by_one(packed: Packed, values: Tensor) -> Tensor:
@@ -84,57 +88,73 @@ def one_by_one(packed: Packed, values: Tensor) -> Tensor:
 def delays_first(packed: Packed, stretch: Tensor) -> Tensor:
     """Kernel (delays, sources, targets) from stretches with targets side by side."""
     groups, sources, _ = stretch.shape
-    rows = stretch.view(groups, sources, -1, packed.layout.unit)[:, :, : packed.delays]
+    rows = stretch.view(groups, sources, -1, packed.layout.lanes)[:, :, : packed.delays]
     return rows.permute(2, 1, 0, 3).reshape(packed.delays, sources, -1)[:, :, : packed.targets]
 
 
-def stretches(values: Tensor, lag: Tensor, packed: Packed) -> Tensor:
-    """Stretches (groups, sources, length) of weights (targets, sources, taps) from a delay on, differentiable in these.
+def in_turn(packed: Packed, values: Tensor) -> Tensor:
+    """Weights (targets, sources, taps) as stretches (groups, sources, length) of targets one after the other."""
+    rows, lanes, _ = packed.layout
+    targets, sources, taps = values.shape
+    filled = functional.pad(values, (0, packed.reach - taps, 0, 0, 0, packed.groups * rows - targets))
+    split = filled.view(packed.groups, rows, sources, packed.reach // lanes, lanes)
+    return split.permute(0, 2, 3, 1, 4).flatten(2)
 
-    With one target at a time a stretch starts at its `lag`, with targets side by side at 0.
+
+def one_after_another(packed: Packed, stretch: Tensor) -> Tensor:
+    """The way back from `in_turn`."""
+    rows, lanes, _ = packed.layout
+    split = stretch.view(packed.groups, stretch.shape[1], packed.reach // lanes, rows, lanes)
+    return split.permute(0, 3, 1, 2, 4).flatten(0, 1).flatten(2)[: packed.targets, :, : packed.delays]
+
+
+def spread_out(few: Packed, stretch: Tensor, lag: Tensor, every: Packed) -> Tensor:
+    """Stretches of targets one after the other, each from its `lag` on, as stretches of every delay; differentiable.
+
+    `lag` is (groups, sources, targets of a group).
     """
-    if packed.layout.unit == 1:
-        return functional.pad(values, (0, packed.length - values.shape[2]))
-    result: Tensor = _Stretches.apply(values, lag, packed)  # type: ignore[no-untyped-call]
+    result: Tensor = _Spread.apply(stretch, lag, few, every)  # type: ignore[no-untyped-call]
     return result
 
 
-class _Stretches(torch.autograd.Function):
+class _Spread(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, lag: Tensor, packed: Packed) -> Tensor:
-        out = values.new_zeros((packed.groups, values.shape[1], packed.length))
-        arrays = (packed.layout.unit, lag.numpy(), values.detach().contiguous().numpy(), out.numpy())
-        in_blocks(packed.groups, lambda first, last: _place(first, last, *arrays))
-        ctx.lag, ctx.packed, ctx.taps = lag, packed, values.shape[2]
+    def forward(ctx: Any, stretch: Tensor, lag: Tensor, few: Packed, every: Packed) -> Tensor:
+        out = stretch.new_zeros((every.groups, stretch.shape[1], every.length))
+        arrays = (few.layout.lanes, few.delays, lag.numpy(), stretch.detach().contiguous().numpy(), out.numpy())
+        in_blocks(few.groups, lambda first, last: _place(first, last, *arrays))
+        ctx.lag, ctx.few = lag, few
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        grad = grads[0].contiguous()
-        into = grad.new_empty((*ctx.lag.shape, ctx.taps))
-        arrays = (ctx.packed.layout.unit, ctx.lag.numpy(), grad.numpy(), into.numpy())
-        in_blocks(ctx.packed.groups, lambda first, last: _pick(first, last, *arrays))
-        return into, None, None
+        grad, few = grads[0].contiguous(), ctx.few
+        into = grad.new_zeros((few.groups, grad.shape[1], few.length))
+        arrays = (few.layout.lanes, few.delays, ctx.lag.numpy(), grad.numpy(), into.numpy())
+        in_blocks(few.groups, lambda first, last: _pick(first, last, *arrays))
+        return into, None, None, None
 
 
 @compiled
-def _place(first: int, last: int, lanes: int, lag: Ints, values: Floats, stretch: Floats) -> None:
-    """Write `values` into the stretches of groups `first .. last - 1`, targets side by side."""
-    targets, sources, taps = values.shape
-    for j in range(first * lanes, min(last * lanes, targets)):
+def _place(first: int, last: int, lanes: int, taps: int, lag: Ints, few: Floats, every: Floats) -> None:
+    """Write the weights of groups `first .. last - 1` where they belong among all delays."""
+    sources, rows = lag.shape[1:]
+    for group in range(first, last):
         for i in range(sources):
-            row = stretch[j // lanes, i]
-            for m in range(taps):
-                row[(lag[j, i] + m) * lanes + j % lanes] = values[j, i, m]
+            for row in range(rows):
+                for m in range(taps):
+                    at = (m // lanes * rows + row) * lanes + m % lanes
+                    every[group, i, (lag[group, i, row] + m) * rows + row] = few[group, i, at]
 
 
 @compiled
-def _pick(first: int, last: int, lanes: int, lag: Ints, stretch: Floats, values: Floats) -> None:
+def _pick(first: int, last: int, lanes: int, taps: int, lag: Ints, every: Floats, few: Floats) -> None:
     """The way back."""
-    targets, sources, taps = values.shape
-    for j in range(first * lanes, min(last * lanes, targets)):
+    sources, rows = lag.shape[1:]
+    for group in range(first, last):
         for i in range(sources):
-            row = stretch[j // lanes, i]
-            for m in range(taps):
-                values[j, i, m] = row[(lag[j, i] + m) * lanes + j % lanes]
+            for row in range(rows):
+                for m in range(taps):
+                    at = (m // lanes * rows + row) * lanes + m % lanes
+                    few[group, i, at] = every[group, i, (lag[group, i, row] + m) * rows + row]

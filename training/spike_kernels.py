@@ -11,15 +11,13 @@ from collections.abc import Callable
 from functools import cache
 
 from spikebridge.training.compiled import compiled
+from spikebridge.training.event_kernels import Layout
 from spikebridge.training.event_lists import Floats, Ints
 from spikebridge.training.lane_squares import transpose
 from spikebridge.training.lanes import load, plus_product, plus_taps, store, zeros
 
 TARGETS_TOGETHER = 8
 """Targets whose gradient stays in the cache while all sources pass."""
-
-TAPS_TOGETHER = 4
-"""Weights that stay in registers, so that a row of gradients is loaded once for all of them."""
 
 
 @cache
@@ -71,19 +69,21 @@ def from_lanes(lanes: int) -> Callable[..., None]:
 
 
 @cache
-def spread_back(rows: int, lanes: int) -> Callable[..., None]:
+def spread_back(rows: int, lanes: int, layout: Layout) -> Callable[..., None]:
     """The loop for sources `first .. last - 1`.
 
-    Arguments of the loop: `lag` (targets, sources), `values` (targets, sources, taps), `grad_arrivals` laned, 0 beyond
-    the sample for the longest delay, `grad_spikes` laned, with a multiple of `rows` steps.
+    Arguments of the loop: `lag` (groups of targets, sources, targets of a group) and `stretch` (groups of targets,
+    sources, length), targets one after the other; `grad_arrivals` laned, 0 beyond the sample for the longest delay;
+    `grad_spikes` laned, with a multiple of `rows` steps.
     """
+    together, taps, _ = layout
 
     @compiled
-    def run(first: int, last: int, lag: Ints, values: Floats, grad_arrivals: Floats, grad_spikes: Floats) -> None:
+    def run(first: int, last: int, lag: Ints, stretch: Floats, grad_arrivals: Floats, grad_spikes: Floats) -> None:
         groups, sources, steps, _ = grad_spikes.shape
         targets, stride = grad_arrivals.shape[1:3]
-        taps = values.shape[2]
-        arrived, into, weights = grad_arrivals.ravel(), grad_spikes.ravel(), values.ravel()
+        length = stretch.shape[2]
+        arrived, into, weights = grad_arrivals.ravel(), grad_spikes.ravel(), stretch.ravel()
         for group in range(groups):
             for t in range(0, steps, rows):
                 for start in range(0, targets, TARGETS_TOGETHER):
@@ -91,16 +91,17 @@ def spread_back(rows: int, lanes: int) -> Callable[..., None]:
                         at = ((group * sources + i) * steps + t) * lanes
                         total = load(into, at, rows, lanes) if start else zeros(into, rows, lanes)
                         for j in range(start, min(start + TARGETS_TOGETHER, targets)):
-                            begin = ((group * targets + j) * stride + t + lag[j, i]) * lanes
-                            at_weights, m = (j * sources + i) * taps, 0
-                            while m + TAPS_TOGETHER <= taps:
-                                total = plus_taps(
-                                    total, weights, at_weights + m, arrived, begin + m * lanes, TAPS_TOGETHER
-                                )
-                                m += TAPS_TOGETHER
-                            while m < taps:
-                                total = plus_product(total, weights[at_weights + m], arrived, begin + m * lanes)
-                                m += 1
+                            part, row = j // together, j % together
+                            begin = ((group * targets + j) * stride + t + lag[part, i, row]) * lanes
+                            weight = (part * sources + i) * length + row * taps
+                            for c in range(length // (together * taps)):
+                                of_chunk = weight + c * together * taps
+                                if taps == 1:
+                                    total = plus_product(total, weights[of_chunk], arrived, begin + c * lanes)
+                                else:
+                                    # A row of gradients is loaded once for all taps of a chunk.
+                                    where = begin + c * taps * lanes
+                                    total = plus_taps(total, weights, of_chunk, arrived, where, taps)
                         store(into, at, total)
 
     return run

@@ -70,7 +70,7 @@ def spread_back(packed: Packed, stretch: Tensor, grad_arrivals: Tensor) -> Tenso
     groups = -(-batch // lanes)
     registers = next(count for count in (1, 2, 4) if count >= min(groups, REGISTERS))
     packs, width = -(-groups // registers), registers * lanes
-    waves = _waves(steps, packed.delays, packed.length // packed.layout.unit, stretch.dtype)
+    waves = _waves(steps, packed.delays, packed.reach, stretch.dtype)
 
     laned = stretch.new_zeros((groups, targets, steps, lanes)).numpy()
     spectrum = stretch.new_empty((packs, len(waves.steps[0]), targets, width)).numpy()
