@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from spikebridge.training import event_projection as projection
 from spikebridge.training import packed as packing
-from spikebridge.training.delays import SIGMA_OFFSET, delay_kernel
+from spikebridge.training.delays import SIGMA_OFFSET, delay_kernel, narrow_kernel
 from spikebridge.training.event_lists import EventLists
+from spikebridge.training.lane_kernel import lane_kernel
+from spikebridge.training.narrow_lanes import narrow_lanes
 from spikebridge.training.packed import lanes_of
 from spikebridge.training.spike_kernels import from_lanes, to_lanes
 from spikebridge.training.spike_transform import spread_back
@@ -30,6 +32,11 @@ shapes = st.fixed_dictionaries(
         "seed": st.integers(0, 2**31),
     }
 )
+
+
+def some_kept(spikes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Factors (batch, sources) as dropout has them."""
+    return (torch.rand(spikes.shape[0], spikes.shape[2], generator=generator) > 0.3).to(spikes.dtype) * 1.5
 
 
 def written_out(spikes: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
@@ -57,6 +64,7 @@ def test_either_layout_has_the_values_and_gradients_of_sums_written_out(case: di
     values = torch.randn(targets, sources, taps, generator=generator, dtype=torch.float64).to(dtype)
     lag = torch.randint(0, case["longest"] + 1, (targets, sources), generator=generator, dtype=torch.int32)
     probe = torch.randn(*spikes.shape[:2], targets, generator=generator, dtype=torch.float64).to(dtype)
+    kept = some_kept(spikes, generator)
     results = []
     torch.set_num_threads(case["threads"])
     for events in (True, False):
@@ -67,9 +75,11 @@ def test_either_layout_has_the_values_and_gradients_of_sums_written_out(case: di
                 patch.setattr(
                     packing.Packed, "cost", property(lambda self: self.layout.each == (layout == "every"))
                 )
-                out = projection.event_projection(leaves[0], leaves[1], lag)
+                out = projection.event_projection(leaves[0], leaves[1], lag, kept)
         else:
-            out = written_out(leaves[0], spread_out(leaves[1], lag, case["longest"] + taps))
+            out = written_out(
+                leaves[0] * kept[:, None], spread_out(leaves[1], lag, case["longest"] + taps)
+            )
         results.append([out, *torch.autograd.grad((out * probe).sum(), leaves)])
     torch.set_num_threads(1)
     tolerance = 1e-4 if dtype is torch.float32 else 1e-10
@@ -90,14 +100,15 @@ def test_gaussian_kernels_have_the_values_and_gradients_of_the_plain_ones(case: 
     weight = torch.randn(case["targets"], case["sources"], generator=generator, dtype=torch.float64).to(dtype)
     delay = torch.rand(weight.shape, generator=generator).to(dtype) * case["longest"]
     probe = torch.randn(*spikes.shape[:2], len(weight), generator=generator, dtype=torch.float64).to(dtype)
+    kept = some_kept(spikes, generator)
     results = []
     torch.set_num_threads(case["threads"])
     for events in (True, False):
         leaves = [tensor.clone().requires_grad_() for tensor in (spikes, weight, delay)]
         if events:
-            out = projection.kernel_projection(leaves[0], leaves[1], leaves[2], width, length)
+            out = projection.kernel_projection(leaves[0], leaves[1], leaves[2], width, length, kept)
         else:
-            out = written_out(leaves[0], delay_kernel(leaves[1], leaves[2], width - SIGMA_OFFSET, length))
+            out = written_out(leaves[0] * kept[:, None], delay_kernel(leaves[1], leaves[2], width - SIGMA_OFFSET, length))
         results.append([out, *torch.autograd.grad((out * probe).sum(), leaves)])
     torch.set_num_threads(1)
     tolerance = 2e-4 if dtype is torch.float32 else 1e-10
@@ -105,6 +116,46 @@ def test_gaussian_kernels_have_the_values_and_gradients_of_the_plain_ones(case: 
         torch.testing.assert_close(
             found, expected, rtol=tolerance, atol=tolerance * (1 + float(expected.detach().abs().max()))
         )
+
+
+@given(
+    st.integers(1, 37),
+    st.integers(1, 5),
+    st.sampled_from([0.23, 0.4, 0.9, 2.0]),
+    st.integers(1, 40),
+    st.sampled_from([torch.float32, torch.float64]),
+    st.integers(0, 2**31),
+)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_narrow_kernels_in_one_pass_are_those_of_pytorch(
+    targets: int, sources: int, sigma: float, length: int, dtype: torch.dtype, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(targets, sources, generator=generator, dtype=dtype).requires_grad_()
+    delay = (torch.rand(targets, sources, generator=generator, dtype=dtype) * (length - 1)).requires_grad_()
+    expected, lag = narrow_kernel(weight, delay, sigma, length)
+    packed = packing.few_delays(targets, expected.shape[2], dtype)
+    stretch, lags = narrow_lanes(weight, delay, sigma + SIGMA_OFFSET, length, packed)
+    found = packing.one_after_another(packed, stretch)
+    assert torch.equal(packing.one_by_one(packed, lags), lag)
+    probe = torch.randn(expected.shape, generator=generator, dtype=dtype)
+    gradients = [torch.autograd.grad((kernel * probe).sum(), (weight, delay)) for kernel in (found, expected)]
+    tolerance = 1e-5 if dtype is torch.float32 else 1e-12
+    for a, b in zip((found, *gradients[0]), (expected, *gradients[1]), strict=True):
+        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance * (1 + float(b.detach().abs().max())))
+
+
+@pytest.mark.parametrize("width", [0.5, 1.0, 1.4, 2.0])
+def test_no_weight_is_so_small_that_processors_are_slow_with_it(width: float) -> None:
+    """Subnormal numbers made a stage of every training five times as slow on one of them."""
+    weight, delay = torch.full((16, 40), 1e-3), torch.linspace(0, 60, 640).reshape(16, 40)
+    packed = packing.every_delay(16, 61, torch.float32)
+    fused = lane_kernel(weight.requires_grad_(), delay.requires_grad_(), width, packed)
+    for kernel in (fused, delay_kernel(weight, delay, width - SIGMA_OFFSET, 61)):
+        small = kernel[kernel != 0].abs().min()
+        assert torch.finfo(torch.float32).tiny < small < 1e-20
+        for gradient in torch.autograd.grad(kernel.sum(), (weight, delay)):
+            assert gradient.isfinite().all()
 
 
 def test_gaussian_kernels_have_the_right_gradient() -> None:
@@ -132,7 +183,9 @@ def test_transforms_give_the_gradient_of_spikes(steps: int, delays: int, batch: 
     few = projection.Few.of(values, torch.zeros(targets, sources, dtype=torch.int32))
     stretch = packing.spread_out(few.packed, few.stretch, few.lag, packed)
     tolerance = 1e-4 if dtype is torch.float32 else 1e-12
-    torch.testing.assert_close(spread_back(packed, stretch, grad), expected, rtol=tolerance, atol=10 * tolerance)
+    kept = some_kept(expected, generator)
+    found = spread_back(packed, stretch, kept, grad)
+    torch.testing.assert_close(found, expected * kept[:, None], rtol=tolerance, atol=10 * tolerance)
 
 
 def test_events_are_listed_by_block_source_sample_and_time() -> None:

@@ -182,12 +182,13 @@ def test_the_initial_deviation_counts_with_batch_normalisation_too() -> None:
 def test_dropout_silences_whole_neurons_per_sample_and_only_in_training() -> None:
     network = SpikingNetwork(changed(network={"dropout": 0.5}), 3, 0)
     torch.manual_seed(0)
-    dropped = network._dropout(torch.ones(40, 7, 30))
-    assert set(torch.unique(dropped).tolist()) == {0.0, 2.0}
-    assert torch.equal(dropped.amin(dim=1), dropped.amax(dim=1))  # the same in every step
-    assert 0.4 < (dropped == 0).float().mean() < 0.6
+    kept = network._kept(torch.ones(40, 7, 30))
+    assert kept is not None
+    assert kept.shape == (40, 30)  # the same in every step
+    assert set(torch.unique(kept).tolist()) == {0.0, 2.0}
+    assert 0.4 < (kept == 0).float().mean() < 0.6
     network.eval()
-    assert torch.equal(network._dropout(torch.ones(2, 7, 30)), torch.ones(2, 7, 30))
+    assert network._kept(torch.ones(2, 7, 30)) is None
 
 
 def test_foldable_batch_norm_equals_the_library_layer() -> None:

@@ -94,28 +94,34 @@ class DelayedProjection(nn.Module):
         delays = torch.rand(targets, sources, generator=generator) * max_delay_ms
         self.delay_ms = nn.Parameter(delays, requires_grad=max_delay_ms > 0)
 
-    def forward(self, spikes: Tensor, grid: TimeGrid) -> Tensor:
-        """Arrivals (batch, steps, targets) from spikes (batch, steps, sources) on a grid."""
+    def forward(self, spikes: Tensor, grid: TimeGrid, kept: Tensor | None = None) -> Tensor:
+        """Arrivals (batch, steps, targets) from spikes (batch, steps, sources) on a grid.
+
+        `kept`, (batch, sources), multiplies the spikes.
+        """
         longest = int(grid.whole_steps(torch.tensor(self.max_delay_ms)))
         kernels = kernels_for(spikes, fused=self.fused)
+        by_events = kernels == "loops" and (self.max_delay_ms == 0 or not self.training or _events_pay(spikes))
+        if not by_events and kept is not None:
+            spikes = spikes * kept[:, None]
         if self.max_delay_ms == 0:
-            product = rows_projection if kernels == "loops" else functional.linear
-            return later(product(spikes, self.weight), longest)
+            arrivals = rows_projection(spikes, self.weight, kept) if by_events else functional.linear(spikes, self.weight)
+            return later(arrivals, longest)
         length = longest + 1
         if self.training:
             sigma_steps = max(self.sigma_ms / grid.step_ms, SIGMA_END_STEPS)
             delay_steps = grid.fractional_steps(self.delay_ms)
             if kernels == "card" and fetching_pays(taps_of(sigma_steps, length), length):
                 return projection_on_card(spikes, *narrow_kernel(self.weight, delay_steps, sigma_steps, length))
-            if not (kernels == "loops" and _events_pay(spikes)):
+            if not by_events:
                 return _convolved(spikes, delay_kernel(self.weight, delay_steps, sigma_steps, length))
             width_steps, taps = abs(sigma_steps) + SIGMA_OFFSET, taps_of(sigma_steps, length)
             if taps <= max(NARROW_TAPS, length // 4):
-                return narrow_projection(spikes, self.weight, delay_steps, width_steps, taps, length)
-            return kernel_projection(spikes, self.weight, delay_steps, width_steps, length)
+                return narrow_projection(spikes, self.weight, delay_steps, width_steps, length, taps, kept)
+            return kernel_projection(spikes, self.weight, delay_steps, width_steps, length, kept)
         whole = grid.whole_steps(self.delay_ms)
-        if kernels == "loops":
-            return event_projection(spikes, self.weight[..., None], whole.to(torch.int32))
+        if by_events:
+            return event_projection(spikes, self.weight[..., None], whole.to(torch.int32), kept)
         if kernels == "card" and fetching_pays(1, length):
             return projection_on_card(spikes, self.weight[..., None], whole.to(torch.int32))
         there = whole[..., None] == torch.arange(length, device=whole.device)

@@ -37,16 +37,17 @@ class EventLists:
     samples: int
 
     @classmethod
-    def of(cls, spikes: Tensor, samples: int, stride: int) -> EventLists:
-        """The entries other than 0 of (batch, steps, sources)."""
+    def of(cls, spikes: Tensor, samples: int, stride: int, kept: Tensor | None = None) -> EventLists:
+        """The entries other than 0 of (batch, steps, sources), times `kept` (batch, sources)."""
         dense = spikes.detach().contiguous().numpy()
+        factor = (spikes.new_ones((len(spikes), spikes.shape[2])) if kept is None else kept.contiguous()).numpy()
         batch, steps, sources = dense.shape
         blocks = -(-batch // samples)
         room = samples * steps * sources
         source, step = np.empty((blocks, room), dtype=np.int32), np.empty((blocks, room), dtype=np.int32)
         number = np.empty((blocks, room), dtype=dense.dtype)
         counts = np.zeros((blocks, sources), dtype=np.int64)
-        found = (dense, samples, stride, source, step, number, counts)
+        found = (dense, factor, samples, stride, source, step, number, counts)
         in_blocks(blocks, lambda first, last: _find_events(first, last, *found))
         ends = np.cumsum(counts.ravel()).reshape(blocks, sources)
         place = np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1)
@@ -62,6 +63,7 @@ def _find_events(
     first: int,
     last: int,
     spikes: Floats,
+    factor: Floats,
     samples: int,
     stride: int,
     source: Ints,
@@ -79,10 +81,11 @@ def _find_events(
                 at = (b * steps + t) * sources
                 for event in range(who_fires(numbers, at, sources, fires)):
                     i = fires[event]
-                    source[block, found], value[block, found] = i, numbers[at + i]
-                    position[block, found] = (b - block * samples) * stride + t
-                    counts[block, i] += 1
-                    found += 1
+                    if factor[b, i] != 0:
+                        source[block, found], value[block, found] = i, numbers[at + i] * factor[b, i]
+                        position[block, found] = (b - block * samples) * stride + t
+                        counts[block, i] += 1
+                        found += 1
 
 
 @compiled

@@ -25,6 +25,7 @@ from spikebridge.training.packed import (
     every_delay,
     few_delays,
     in_turn,
+    laned_factors,
     lanes_of,
     side_by_side,
     spread_out,
@@ -74,7 +75,7 @@ class Few(NamedTuple):
         return packed, spread_out(self.packed, self.stretch, self.lag, packed)
 
 
-def event_projection(spikes: Tensor, values: Tensor, lag: Tensor) -> Tensor:
+def event_projection(spikes: Tensor, values: Tensor, lag: Tensor, kept: Tensor | None = None) -> Tensor:
     """Arrivals at the targets, differentiable in `spikes` and `values`.
 
     Args:
@@ -82,24 +83,32 @@ def event_projection(spikes: Tensor, values: Tensor, lag: Tensor) -> Tensor:
         values: (targets, sources, taps) weight of a synapse at its delays.
         lag: (targets, sources) whole number of at least 0, the first of these delays in steps; what arrives after the
             last step is lost.
+        kept: (batch, sources) what spikes are multiplied by; None for 1.
 
     Returns:
         (batch, steps, targets).
     """
-    return few_projection(spikes, Few.of(values, lag))
+    return few_projection(spikes, Few.of(values, lag), kept)
 
 
-def few_projection(spikes: Tensor, few: Few) -> Tensor:
+def few_projection(spikes: Tensor, few: Few, kept: Tensor | None = None) -> Tensor:
     """`event_projection` through weights that are packed already."""
     steps = spikes.shape[1]
     if few.longest > steps:  # what comes after the last step is lost, however late it comes
         few = few._replace(lag=few.lag.clamp(max=steps), longest=steps)
     if few.packed.cost < every_delay(few.packed.targets, few.delays, few.stretch.dtype).cost:
-        return _arrivals(spikes, few.packed, few.stretch, few)
-    return _arrivals(spikes, *few.every(), few)
+        return _arrivals(spikes, few.packed, few.stretch, few, kept)
+    return _arrivals(spikes, *few.every(), few, kept)
 
 
-def kernel_projection(spikes: Tensor, weight: Tensor, delay_steps: Tensor, width_steps: float, length: int) -> Tensor:
+def kernel_projection(
+    spikes: Tensor,
+    weight: Tensor,
+    delay_steps: Tensor,
+    width_steps: float,
+    length: int,
+    kept: Tensor | None = None,
+) -> Tensor:
     """Arrivals through Gaussian kernels over the delays 0 .. length - 1, see `lane_kernel`; differentiable in tensors.
 
     Args:
@@ -108,33 +117,43 @@ def kernel_projection(spikes: Tensor, weight: Tensor, delay_steps: Tensor, width
         delay_steps: (targets, sources).
         width_steps: standard deviation of the Gaussian.
         length: delays in steps.
+        kept: see `event_projection`.
 
     Returns:
         (batch, steps, targets).
     """
     packed = every_delay(len(weight), length, weight.dtype)
-    return _arrivals(spikes, packed, lane_kernel(weight, delay_steps, width_steps, packed), None)
+    return _arrivals(spikes, packed, lane_kernel(weight, delay_steps, width_steps, packed), None, kept)
 
 
 def narrow_projection(
-    spikes: Tensor, weight: Tensor, delay_steps: Tensor, width_steps: float, taps: int, length: int
+    spikes: Tensor,
+    weight: Tensor,
+    delay_steps: Tensor,
+    width_steps: float,
+    length: int,
+    taps: int,
+    kept: Tensor | None = None,
 ) -> Tensor:
     """`kernel_projection` at the `taps` delays nearest to that of each synapse alone, see `narrow_lanes`."""
     packed = few_delays(len(weight), taps, weight.dtype)
     stretch, lag = narrow_lanes(weight, delay_steps, width_steps, length, packed)
-    return few_projection(spikes, Few(packed, stretch, lag, length - taps))
+    return few_projection(spikes, Few(packed, stretch, lag, length - taps), kept)
 
 
-def _arrivals(spikes: Tensor, packed: Packed, stretch: Tensor, few: Few | None) -> Tensor:
+def _arrivals(spikes: Tensor, packed: Packed, stretch: Tensor, few: Few | None, kept: Tensor | None) -> Tensor:
     few = None if few is None else few._replace(stretch=few.stretch.detach())
-    arrivals: Tensor = _Arrivals.apply(spikes, stretch, packed, few)  # type: ignore[no-untyped-call]
+    arrivals: Tensor = _Arrivals.apply(spikes, stretch, packed, few, kept)  # type: ignore[no-untyped-call]
     return arrivals
 
 
 class _Arrivals(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, spikes: Tensor, stretch: Tensor, packed: Packed, few: Few | None) -> Tensor:
-        ctx.journey = Journey.of(spikes, packed, few)
+    def forward(
+        ctx: Any, spikes: Tensor, stretch: Tensor, packed: Packed, few: Few | None, kept: Tensor | None
+    ) -> Tensor:
+        ctx.journey = Journey.of(spikes, packed, few, kept)
+        ctx.kept = spikes.new_ones((len(spikes), spikes.shape[2])) if kept is None else kept
         ctx.save_for_backward(stretch)
         ctx.packed, ctx.few = packed, few
         arrivals = spikes.new_empty((*spikes.shape[:2], packed.targets))
@@ -152,8 +171,8 @@ class _Arrivals(torch.autograd.Function):
             grad_stretch = torch.zeros_like(stretch, memory_format=torch.contiguous_format)
             ctx.journey.run(gather_each if ctx.packed.layout.each else gather, ctx.packed, grad_stretch, grad)
         if ctx.needs_input_grad[0]:
-            grad_spikes = _spread_back(ctx.packed, stretch, ctx.few, grad)
-        return grad_spikes, grad_stretch, None, None
+            grad_spikes = _spread_back(ctx.packed, stretch, ctx.few, ctx.kept, grad)
+        return grad_spikes, grad_stretch, None, None, None
 
 
 class Journey(NamedTuple):
@@ -170,14 +189,14 @@ class Journey(NamedTuple):
     lag: np.ndarray | None
 
     @classmethod
-    def of(cls, spikes: Tensor, packed: Packed, few: Few | None) -> Journey:
+    def of(cls, spikes: Tensor, packed: Packed, few: Few | None, kept: Tensor | None) -> Journey:
         """Lists for spikes (batch, steps, sources)."""
         lag, stride = None, spikes.shape[1] + packed.reach
         if few is not None and packed.layout.each:
             lag, stride = few.lag.numpy(), stride + few.longest
         numbers = BUFFER_BYTES // spikes.element_size()
         samples = max(1, min(numbers // (stride * packed.layout.together), len(spikes)))
-        return cls(EventLists.of(spikes, samples, stride), stride, lag)
+        return cls(EventLists.of(spikes, samples, stride, kept), stride, lag)
 
     def run(self, kernel: Any, packed: Packed, stretch: Tensor, arrivals: Tensor) -> None:
         """The loop of the layout on threads, each with a buffer of its own."""
@@ -197,7 +216,7 @@ class Journey(NamedTuple):
         in_blocks(packed.groups, work)
 
 
-def _spread_back(packed: Packed, stretch: Tensor, few: Few | None, grad_arrivals: Tensor) -> Tensor:
+def _spread_back(packed: Packed, stretch: Tensor, few: Few | None, kept: Tensor, grad_arrivals: Tensor) -> Tensor:
     """Gradient of the spikes, (batch, steps, sources)."""
     batch, steps, targets = grad_arrivals.shape
     sources = stretch.shape[1]
@@ -207,14 +226,14 @@ def _spread_back(packed: Packed, stretch: Tensor, few: Few | None, grad_arrivals
         if few is None:
             values = delays_first(packed, stretch).permute(2, 1, 0)
             few = Few.of(values, torch.zeros((targets, sources), dtype=torch.int32))
-        return _spread_taps_back(few, grad_arrivals)
+        return _spread_taps_back(few, kept, grad_arrivals)
     if packed.layout.each:
         assert few is not None
         packed, stretch = few.every()
-    return spike_transform.spread_back(packed, stretch, grad_arrivals)
+    return spike_transform.spread_back(packed, stretch, kept, grad_arrivals)
 
 
-def _spread_taps_back(few: Few, grad_arrivals: Tensor) -> Tensor:
+def _spread_taps_back(few: Few, kept: Tensor, grad_arrivals: Tensor) -> Tensor:
     """The same, tap by tap."""
     batch, steps, targets = grad_arrivals.shape
     sources = few.lag.shape[1]
@@ -230,7 +249,7 @@ def _spread_taps_back(few: Few, grad_arrivals: Tensor) -> Tensor:
     into = grad_arrivals.new_empty((groups, sources, whole, lanes)).numpy()
     plain = grad_arrivals.numpy()
     in_blocks(groups, lambda first, last: to_lanes(lanes)(first, last, plain, arrived))
-    arrays = (few.lag.numpy(), few.stretch.contiguous().numpy(), arrived, into)
+    arrays = (few.lag.numpy(), few.stretch.contiguous().numpy(), laned_factors(kept).numpy(), arrived, into)
     loop = spread_back(rows, lanes, few.packed.layout)
     in_blocks(sources, lambda first, last: loop(first, last, *arrays))
     result = torch.empty((batch, steps, sources), dtype=grad_arrivals.dtype)

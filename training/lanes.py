@@ -150,6 +150,20 @@ def _add_product(_context: Any, array: Any, at: Any, factor: Any, block: Any) ->
     return types.void(array, types.intp, block.dtype, block), code
 
 
+def _times_row(_context: Any, block: Any, array: Any, at: Any) -> tuple[Any, Callable[..., Any]]:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        total, row_of, index = arguments
+        single = Block(block.dtype, 1, block.lanes)
+        (place,) = pointers(context, builder, array, row_of, index, single)
+        factor = vector_at(context, builder, place, block.dtype)
+        for row in range(block.rows):
+            product = builder.fmul(builder.extract_value(total, row), factor)
+            total = builder.insert_value(total, product, row)
+        return total
+
+    return block(block, array, types.intp), code
+
+
 def _plus_product(_context: Any, block: Any, factor: Any, array: Any, at: Any) -> tuple[Any, Callable[..., Any]]:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         total, factor_value, rows_of, index = arguments
@@ -264,6 +278,9 @@ store: Callable[..., Any] = intrinsic(_store)
 
 add_product: Callable[..., Any] = intrinsic(_add_product)
 """`add_product(array, at, factor, block)`: add a number times a block to what is at an index."""
+
+times_row: Callable[..., Any] = intrinsic(_times_row)
+"""`times_row(block, array, at)`: each row times the numbers at an index, lane by lane."""
 
 plus_product: Callable[..., Any] = intrinsic(_plus_product)
 """`plus_product(block, factor, array, at)`: the block plus a number times the rows at an index."""

@@ -101,12 +101,14 @@ class Layer(nn.Module):
             self.recurrent_weight = nn.Parameter((2 * torch.rand(size, size, generator=generator) - 1) * bound)
             self.clamp_()
 
-    def forward(self, spikes: Tensor, step_ms: float, step: StepTensors | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, spikes: Tensor, step_ms: float, step: StepTensors | None = None, kept: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Spikes and potentials (batch, steps, size) from the source's spikes (batch, steps, sources).
 
-        `step`: of the neurons, if it is there already.
+        `step`: of the neurons, if it is there already; `kept` (batch, sources): what the spikes are multiplied by.
         """
-        neuron, arrivals, scale = self.normalised(spikes, step_ms, step)
+        neuron, arrivals, scale = self.normalised(spikes, step_ms, step, kept)
         recurrent: dict[int, Tensor] | None = None
         if self.recurrent_weight is not None:
             recurrent = {int(self.recurrent_grid(step_ms).whole_steps(torch.zeros(()))): self.recurrent_weight}
@@ -149,13 +151,13 @@ class Layer(nn.Module):
         return neuron, arrivals if scale is None else arrivals * scale
 
     def normalised(
-        self, spikes: Tensor, step_ms: float, step: StepTensors | None = None
+        self, spikes: Tensor, step_ms: float, step: StepTensors | None = None, kept: Tensor | None = None
     ) -> tuple[NeuronTensors, Tensor, Tensor | None]:
         """The population on the grid, its arrivals (batch, steps, size), and the scale of batch normalisation (size,).
 
         The scale is still to be applied; None without normalisation.
         """
-        arrivals = self.projection(spikes, self.grid(step_ms))
+        arrivals = self.projection(spikes, self.grid(step_ms), kept)
         if self.norm is None:
             return self.neurons.tensors(step_ms, step=step), arrivals, None
         # Counted over the reference step, so that the statistics mean the same on every grid.
@@ -201,22 +203,25 @@ class SpikingNetwork(nn.Module):
     def forward(self, counts: Tensor, step_ms: float | None = None) -> Activity:
         """Run input counts (batch, steps, channels) on a grid of `step_ms`, by default that of the export."""
         step_ms = self.config.data.step_ms if step_ms is None else step_ms
-        spikes, recorded = counts, []
+        spikes, recorded, kept = counts, [], None
         *hidden, last = exact_steps([layer.neurons for layer in self.layers], step_ms)
         for layer, step in zip(self.hidden, hidden, strict=True):
-            spikes, _ = layer(spikes, step_ms, step)
+            spikes, _ = layer(spikes, step_ms, step, kept)
             recorded.append(spikes)
-            spikes = self._dropout(spikes)
-        _, potentials = self.readout(spikes, step_ms, last)
+            kept = self._kept(spikes)
+        _, potentials = self.readout(spikes, step_ms, last, kept)
         return Activity(potentials, recorded)
 
-    def _dropout(self, spikes: Tensor) -> Tensor:
-        """Silence a share of neurons for a whole sample, so that time structure is kept; scale up the others."""
+    def _kept(self, spikes: Tensor) -> Tensor | None:
+        """Dropout: 0 for a share of neurons and a whole sample, so that time structure is kept, and more than 1 for others.
+
+        None where nothing is dropped, else (batch, n).
+        """
         share = self.config.network.dropout
         if not self.training or share == 0:
-            return spikes
-        kept = torch.rand(spikes.shape[0], 1, spikes.shape[2], device=spikes.device) >= share
-        return spikes * (kept / (1 - share))
+            return None
+        kept = torch.rand(spikes.shape[0], spikes.shape[2], device=spikes.device) >= share
+        return kept / (1 - share)
 
     def set_progress(self, done: float) -> None:
         """Narrow the delay kernels, and lengthen the refractory period if it has a warm-up.

@@ -92,6 +92,13 @@ def delays_first(packed: Packed, stretch: Tensor) -> Tensor:
     return rows.permute(2, 1, 0, 3).reshape(packed.delays, sources, -1)[:, :, : packed.targets]
 
 
+def laned_factors(factors: Tensor) -> Tensor:
+    """Numbers (batch, neurons) with samples side by side: (groups of samples, neurons, lanes)."""
+    lanes = lanes_of(factors.dtype)
+    filled = functional.pad(factors, (0, 0, 0, -len(factors) % lanes))
+    return filled.view(-1, lanes, factors.shape[1]).transpose(1, 2).contiguous()
+
+
 def in_turn(packed: Packed, values: Tensor) -> Tensor:
     """Weights (targets, sources, taps) as stretches (groups, sources, length) of targets one after the other."""
     rows, lanes, _ = packed.layout

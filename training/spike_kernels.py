@@ -14,7 +14,7 @@ from spikebridge.training.compiled import compiled
 from spikebridge.training.event_kernels import Layout
 from spikebridge.training.event_lists import Floats, Ints
 from spikebridge.training.lane_squares import transpose
-from spikebridge.training.lanes import load, plus_product, plus_taps, store, zeros
+from spikebridge.training.lanes import load, plus_product, plus_taps, store, times_row, zeros
 
 TARGETS_TOGETHER = 8
 """Targets whose gradient stays in the cache while all sources pass."""
@@ -73,17 +73,21 @@ def spread_back(rows: int, lanes: int, layout: Layout) -> Callable[..., None]:
     """The loop for sources `first .. last - 1`.
 
     Arguments of the loop: `lag` (groups of targets, sources, targets of a group) and `stretch` (groups of targets,
-    sources, length), targets one after the other; `grad_arrivals` laned, 0 beyond the sample for the longest delay;
+    sources, length), targets one after the other; `kept` (groups of samples, sources, lanes), which the result is
+    multiplied by; `grad_arrivals` laned, 0 beyond the sample for the longest delay;
     `grad_spikes` laned, with a multiple of `rows` steps.
     """
     together, taps, _ = layout
 
     @compiled
-    def run(first: int, last: int, lag: Ints, stretch: Floats, grad_arrivals: Floats, grad_spikes: Floats) -> None:
+    def run(
+        first: int, last: int, lag: Ints, stretch: Floats, kept: Floats, grad_arrivals: Floats, grad_spikes: Floats
+    ) -> None:
         groups, sources, steps, _ = grad_spikes.shape
         targets, stride = grad_arrivals.shape[1:3]
         length = stretch.shape[2]
         arrived, into, weights = grad_arrivals.ravel(), grad_spikes.ravel(), stretch.ravel()
+        factors = kept.ravel()
         for group in range(groups):
             for t in range(0, steps, rows):
                 for start in range(0, targets, TARGETS_TOGETHER):
@@ -102,6 +106,8 @@ def spread_back(rows: int, lanes: int, layout: Layout) -> Callable[..., None]:
                                     # A row of gradients is loaded once for all taps of a chunk.
                                     where = begin + c * taps * lanes
                                     total = plus_taps(total, weights, of_chunk, arrived, where, taps)
+                        if start + TARGETS_TOGETHER >= targets:
+                            total = times_row(total, factors, (group * sources + i) * lanes)
                         store(into, at, total)
 
     return run

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from spikebridge.training.event_lists import Floats
 from spikebridge.training.lanes import MOST_ROWS, rows_for
-from spikebridge.training.packed import Packed, lanes_of
+from spikebridge.training.packed import Packed, laned_factors, lanes_of
 from spikebridge.training.spike_kernels import from_lanes, to_lanes
 from spikebridge.training.threads import in_blocks
 from spikebridge.training.transform_kernels import back_to_steps, multiply, of_delays, of_steps
@@ -57,12 +57,13 @@ def products(batch: int, steps: int, delays: int, sources: int, targets: int) ->
     return points * (2 * batch * synapses + delays * synapses + batch * steps * (sources + targets))
 
 
-def spread_back(packed: Packed, stretch: Tensor, grad_arrivals: Tensor) -> Tensor:
+def spread_back(packed: Packed, stretch: Tensor, kept: Tensor, grad_arrivals: Tensor) -> Tensor:
     """Gradient of the spikes, (batch, steps, sources).
 
     Args:
         packed: targets side by side.
         stretch: (groups, sources, length) the kernel.
+        kept: (batch, sources) what spikes were multiplied by.
         grad_arrivals: (batch, steps, targets).
     """
     batch, steps, targets = grad_arrivals.shape
@@ -85,12 +86,12 @@ def spread_back(packed: Packed, stretch: Tensor, grad_arrivals: Tensor) -> Tenso
     pairs = -(-sources // 2)
     product = stretch.new_empty((packs, len(waves.steps[0]), 2 * pairs, width)).numpy()
     into = stretch.new_empty((groups, sources, len(waves.back[0]), lanes)).numpy()
-    kernel = stretch.detach().contiguous().numpy()
+    kernel, factors = stretch.detach().contiguous().numpy(), laned_factors(kept).numpy()
 
     def multiply_back(first: int, last: int) -> None:
         _multiply(2 * first, 2 * last, waves, packed, kernel, spectrum, product)
         memory = stretch.new_empty(len(waves.back) * width).numpy()
-        back_to_steps(waves.back_rows, lanes)(2 * first, min(2 * last, sources), waves.back, product, into, memory)
+        back_to_steps(waves.back_rows, lanes)(2 * first, min(2 * last, sources), waves.back, product, factors, into, memory)
 
     in_blocks(pairs, multiply_back)
     result = torch.empty((batch, steps, sources), dtype=stretch.dtype)

@@ -11,7 +11,7 @@ from functools import cache
 
 from spikebridge.training.compiled import compiled
 from spikebridge.training.event_lists import Floats
-from spikebridge.training.lanes import load, plus_inner, plus_outer, plus_product, store, zeros
+from spikebridge.training.lanes import load, plus_inner, plus_outer, plus_product, store, times_row, zeros
 
 TARGETS_TOGETHER = 32
 """Targets whose transforms stay in the first-level cache while sources pass."""
@@ -124,15 +124,18 @@ def back_to_steps(rows: int, lanes: int) -> Callable[..., None]:
     """The loop for the way back of neurons `first .. last - 1`.
 
     Arguments of the loop: `waves` (parts, steps), steps a multiple of `rows`; `product` (packs, parts or more, neurons
-    or more, lanes of a pack); `laned` (groups, neurons, steps, lanes); `memory` (parts x lanes of a pack).
+    or more, lanes of a pack); `kept` (groups, neurons, lanes), which the result is multiplied by; `laned` (groups,
+    neurons, steps, lanes); `memory` (parts x lanes of a pack).
     """
 
     @compiled
-    def run(first: int, last: int, waves: Floats, product: Floats, laned: Floats, memory: Floats) -> None:
+    def run(
+        first: int, last: int, waves: Floats, product: Floats, kept: Floats, laned: Floats, memory: Floats
+    ) -> None:
         groups, neurons, steps, _ = laned.shape
         parts, width = product.shape[1], product.shape[3]
         registers = width // lanes
-        numbers, source, into = waves.ravel(), product.ravel(), laned.ravel()
+        numbers, source, into, factors = waves.ravel(), product.ravel(), laned.ravel(), kept.ravel()
         for pack in range(product.shape[0]):
             for n in range(first, last):
                 # Gathered first: frequencies lie so far apart that they displace one another in the cache.
@@ -147,6 +150,7 @@ def back_to_steps(rows: int, lanes: int) -> Callable[..., None]:
                         for part in range(waves.shape[0]):
                             column = load(memory, part * width + (group - pack * registers) * lanes, 1, lanes)
                             total = plus_outer(total, numbers, part * steps + t, column)
+                        total = times_row(total, factors, (group * neurons + n) * lanes)
                         store(into, at, total)
 
     return run
