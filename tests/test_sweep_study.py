@@ -139,9 +139,10 @@ def test_ctrl_c_waits_for_the_database(tmp_path: Path, monkeypatch: pytest.Monke
         signal.raise_signal(signal.SIGINT)
         original(self, trial_id, key, value)
 
-    with interruptible(), monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with interruptible(), monkeypatch.context() as patched:
         patched.setattr(RDBStorage, "set_trial_user_attr", interrupted)
-        study.record(imagined(task[1]))
+        with pytest.raises(KeyboardInterrupt):
+            study.record(imagined(task[1]))
     (trial,) = sweep.study().trials(TrialState.RUNNING)
     assert len(scores_of(trial).accuracy) == 1
 

@@ -72,14 +72,10 @@ def test_either_layout_has_the_values_and_gradients_of_sums_written_out(case: di
         if events:
             # What the projection chooses by cost, the test chooses by itself.
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(
-                    packing.Packed, "cost", property(lambda self: self.layout.each == (layout == "every"))
-                )
+                patch.setattr(packing.Packed, "cost", property(lambda self: self.layout.each == (layout == "every")))
                 out = projection.event_projection(leaves[0], leaves[1], lag, kept)
         else:
-            out = written_out(
-                leaves[0] * kept[:, None], spread_out(leaves[1], lag, case["longest"] + taps)
-            )
+            out = written_out(leaves[0] * kept[:, None], spread_out(leaves[1], lag, case["longest"] + taps))
         results.append([out, *torch.autograd.grad((out * probe).sum(), leaves)])
     torch.set_num_threads(1)
     tolerance = 1e-4 if dtype is torch.float32 else 1e-10
@@ -108,7 +104,9 @@ def test_gaussian_kernels_have_the_values_and_gradients_of_the_plain_ones(case: 
         if events:
             out = projection.kernel_projection(leaves[0], leaves[1], leaves[2], width, length, kept)
         else:
-            out = written_out(leaves[0] * kept[:, None], delay_kernel(leaves[1], leaves[2], width - SIGMA_OFFSET, length))
+            out = written_out(
+                leaves[0] * kept[:, None], delay_kernel(leaves[1], leaves[2], width - SIGMA_OFFSET, length)
+            )
         results.append([out, *torch.autograd.grad((out * probe).sum(), leaves)])
     torch.set_num_threads(1)
     tolerance = 2e-4 if dtype is torch.float32 else 1e-10

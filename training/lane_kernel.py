@@ -19,9 +19,8 @@ from spikebridge.training.event_lists import Floats
 from spikebridge.training.packed import Packed, one_by_one, side_by_side
 from spikebridge.training.threads import in_blocks
 
-
 LEAST_EXPONENT = -64.0
-"""Below, g_d is 0: it is lost in any sum, and times a weight soon too small for numbers that a processor is fast with."""
+"""Below, g_d is 0: it is lost in any sum, and times a weight so small a number that processors are slow with it."""
 
 
 def lane_kernel(weight: Tensor, delay_steps: Tensor, width_steps: float, packed: Packed) -> Tensor:

@@ -61,7 +61,8 @@ class _NarrowLanes(torch.autograd.Function):
         arrays = [tensor.numpy() for tensor in (delays, lag, bump)]
         in_blocks(packed.groups, lambda first, last: _exponents(first, last, width, *arrays))
         torch.exp(bump, out=bump)
-        total, stretch = torch.empty_like(weights), weight.new_zeros((packed.groups, weight.shape[1], packed.length))
+        new = weight.new_empty if packed.delays == packed.reach else weight.new_zeros
+        total, stretch = torch.empty_like(weights), new((packed.groups, weight.shape[1], packed.length))
         outputs = [tensor.numpy() for tensor in (weights, bump, total, stretch)]
         in_blocks(packed.groups, lambda first, last: _normalise(first, last, packed.layout.lanes, *outputs))
         ctx.kept = weights, delays, lag, bump, total
@@ -91,9 +92,7 @@ def _exponents(first: int, last: int, width: Any, delay: Floats, lag: Ints, expo
 
 
 @compiled
-def _normalise(
-    first: int, last: int, lanes: int, weight: Floats, bump: Floats, total: Floats, stretch: Floats
-) -> None:
+def _normalise(first: int, last: int, lanes: int, weight: Floats, bump: Floats, total: Floats, stretch: Floats) -> None:
     """From Gaussians to the kernel, and what they were divided by."""
     rows, tiny = weight.shape[2], weight.dtype.type(1e-7)
     for group in range(first, last):

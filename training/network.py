@@ -213,9 +213,9 @@ class SpikingNetwork(nn.Module):
         return Activity(potentials, recorded)
 
     def _kept(self, spikes: Tensor) -> Tensor | None:
-        """Dropout: 0 for a share of neurons and a whole sample, so that time structure is kept, and more than 1 for others.
+        """Dropout: what spikes are multiplied by, (batch, n), or None where nothing is dropped.
 
-        None where nothing is dropped, else (batch, n).
+        It is 0 for a share of neurons in a whole sample, so that time structure is kept, and more than 1 for others.
         """
         share = self.config.network.dropout
         if not self.training or share == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -106,9 +107,7 @@ class Neurons(nn.Module):
             "adaptation_jump": self.adaptation_jump(),
         }
 
-    def tensors(
-        self, step_ms: float, shift: Tensor | None = None, step: StepTensors | None = None
-    ) -> NeuronTensors:
+    def tensors(self, step_ms: float, shift: Tensor | None = None, step: StepTensors | None = None) -> NeuronTensors:
         """The population on a grid; `shift` is added to the constant current (batch normalisation).
 
         `step`, if it is there already, comes from `exact_steps`.
@@ -145,9 +144,9 @@ def exact_steps(populations: Sequence[Neurons], step_ms: float) -> list[StepTens
     """
     names = ("tau_membrane_ms", "tau_adaptation_ms", "adaptation_coupling")
     values = [population.values() for population in populations]
-    rates = torch.stack([torch.cat([of_one[name] for of_one in values]) for name in names])
+    parameters = torch.stack([torch.cat([of_one[name] for of_one in values]) for name in names])
+    here = parameters.cpu()
     (tau_syn_ms,) = {population.tau_syn_ms for population in populations}
-    step = exact_step(*rates.cpu(), tau_syn_ms, step_ms)
-    together = torch.stack(list(step)).to(rates.device)
-    parts = together.split([population.size for population in populations], dim=1)
-    return [StepTensors(*part) for part in parts]
+    step = torch.stack(list(exact_step(here[0], here[1], here[2], tau_syn_ms, step_ms))).to(parameters.device)
+    starts = [0, *accumulate(population.size for population in populations)]
+    return [StepTensors(*step[:, first:last]) for first, last in pairwise(starts)]

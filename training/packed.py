@@ -18,7 +18,7 @@ from spikebridge.training.threads import in_blocks
 TAPS_TOGETHER = 4
 """Lanes of a block where lanes are delays: most kernels that are narrow have so many taps."""
 
-EACH_COST = 0.9
+EACH_COST = 0.75
 """Of an operation on the few delays of one target, in operations on whole registers at all delays: measured."""
 
 

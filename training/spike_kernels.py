@@ -32,12 +32,13 @@ def to_lanes(lanes: int) -> Callable[..., None]:
         for group in range(first, last):
             samples = min(lanes, batch - group * lanes)
             whole = neurons // lanes * lanes if samples == lanes else 0
-            for t in range(steps):
-                for n in range(0, whole, lanes):
+            for n in range(0, whole, lanes):
+                for t in range(steps):
                     at = (group * lanes * steps + t) * neurons + n
                     to = ((group * neurons + n) * stride + t) * lanes
                     transpose(into, to, stride * lanes, source, at, steps * neurons, lanes)
-                for lane in range(samples):
+            for lane in range(samples):
+                for t in range(steps):
                     for n in range(whole, neurons):
                         laned[group, n, t, lane] = plain[group * lanes + lane, t, n]
 
@@ -56,12 +57,13 @@ def from_lanes(lanes: int) -> Callable[..., None]:
         for group in range(first, last):
             samples = min(lanes, batch - group * lanes)
             whole = neurons // lanes * lanes if samples == lanes else 0
-            for t in range(steps):
-                for n in range(0, whole, lanes):
+            for n in range(0, whole, lanes):
+                for t in range(steps):
                     at = ((group * neurons + n) * stride + t) * lanes
                     to = (group * lanes * steps + t) * neurons + n
                     transpose(into, to, steps * neurons, source, at, stride * lanes, lanes)
-                for lane in range(samples):
+            for lane in range(samples):
+                for t in range(steps):
                     for n in range(whole, neurons):
                         plain[group * lanes + lane, t, n] = laned[group, n, t, lane]
 

@@ -91,7 +91,9 @@ def spread_back(packed: Packed, stretch: Tensor, kept: Tensor, grad_arrivals: Te
     def multiply_back(first: int, last: int) -> None:
         _multiply(2 * first, 2 * last, waves, packed, kernel, spectrum, product)
         memory = stretch.new_empty(len(waves.back) * width).numpy()
-        back_to_steps(waves.back_rows, lanes)(2 * first, min(2 * last, sources), waves.back, product, factors, into, memory)
+        back_to_steps(waves.back_rows, lanes)(
+            2 * first, min(2 * last, sources), waves.back, product, factors, into, memory
+        )
 
     in_blocks(pairs, multiply_back)
     result = torch.empty((batch, steps, sources), dtype=stretch.dtype)

@@ -77,7 +77,7 @@ def shown(storage: str) -> str:
 class SweepStudy:
     """Trials of a sweep, drawn, recorded and concluded. Not for two programs at a time.
 
-    Ctrl-C waits for the end of what the database does: SQLAlchemy would say a traceback about the cursor it closes twice.
+    Ctrl-C waits for the end of what the database does: SQLAlchemy would complain of a cursor, with a traceback.
 
     Args:
         storage: address of a database, as SQLAlchemy writes it.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
+from itertools import pairwise
 
 import torch
 
@@ -22,10 +23,16 @@ os.register_at_fork(after_in_child=_pool.cache_clear)
 def in_blocks[Result](size: int, work: Callable[[int, int], Result]) -> list[Result]:
     """`work(first, last)` over consecutive blocks of `range(size)`, one per thread of PyTorch; results in order.
 
-    The blocks depend on the size and the number of threads alone, so sums over them are the same every time.
+    The calling thread does the first block: to wake another one takes as long as some of the blocks. The blocks depend
+    on the size and the number of threads alone, so sums over them are the same every time.
     """
     threads = max(min(torch.get_num_threads(), size), 1)
     edges = [size * k // threads for k in range(threads + 1)]
     if threads == 1:
         return [work(0, size)]
-    return list(_pool(threads).map(work, edges[:-1], edges[1:]))
+    others = [_pool(threads - 1).submit(work, *block) for block in pairwise(edges[1:])]
+    try:
+        result = work(*edges[:2])
+    finally:
+        wait(others)  # they use the same memory
+    return [result, *(other.result() for other in others)]

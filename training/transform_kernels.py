@@ -129,9 +129,7 @@ def back_to_steps(rows: int, lanes: int) -> Callable[..., None]:
     """
 
     @compiled
-    def run(
-        first: int, last: int, waves: Floats, product: Floats, kept: Floats, laned: Floats, memory: Floats
-    ) -> None:
+    def run(first: int, last: int, waves: Floats, product: Floats, kept: Floats, laned: Floats, memory: Floats) -> None:
         groups, neurons, steps, _ = laned.shape
         parts, width = product.shape[1], product.shape[3]
         registers = width // lanes
