@@ -4,9 +4,9 @@
 
 `coarse`: bins of 10 ms throughout, as in the reference work, periods of 10 (what a bin has by itself), 20 and 30 ms,
 with bounds for the rate of every neuron and with a target for the mean rate. `repairs`: at 30 ms, the surrogate's
-gradient through the frozen steps, a period that grows during the training, and instead of a period a cost of close
-pairs of spikes. `fine`: trained coarse to fine, down to 1 ms, where periods of 2, 5 and 10 ms
-mean something. What lies in --out already is not trained again. Appends to RESULTS.md and draws refractory.svg.
+gradient through the frozen steps, a period that grows during the training, finer steps for the last 30 % of it, and
+instead of a period a cost of close pairs of spikes. `fine`: trained coarse to fine, down to 1 ms, where periods of 2, 5
+and 10 ms mean something. What lies in --out already is not trained again. Appends to RESULTS.md, draws refractory.svg.
 """
 
 from __future__ import annotations
@@ -79,18 +79,20 @@ def coarse() -> list[Row]:
 def repairs() -> list[Row]:
     """With the target, under which a period costs accuracy."""
     kinds = {
-        "gradient through frozen steps": (period(REPAIR_MS), THROUGH),
-        "period grows over half of the training": (period(REPAIR_MS), GRADUAL),
+        "gradient through frozen steps": (*GRID, period(REPAIR_MS), THROUGH),
+        "period grows over half of the training": (*GRID, period(REPAIR_MS), GRADUAL),
         "no period, close pairs cost": (
+            *GRID,
             period(10),
             f"regulariser.burst_ms={REPAIR_MS - 10}",
             "regulariser.burst_strength=0.1",
         ),
+        "finer steps, down to 1 ms": (*COARSE_TO_FINE, period(REPAIR_MS)),
     }
     return [
         Row(
             f"target, {label}" if "no period" in label else f"target, {REPAIR_MS} ms, {label}",
-            Variant(f"repair-target-{number}", (*GRID, *TARGET, *changes)),
+            Variant(f"repair-target-{number}", (*TARGET, *changes)),
             "coarse-target-10ms",
         )
         for number, (label, changes) in enumerate(kinds.items())

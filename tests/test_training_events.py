@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spikebridge.training import event_projection as projection
 from spikebridge.training import packed as packing
-from spikebridge.training.delays import SIGMA_OFFSET, delay_kernel, narrow_kernel
+from spikebridge.training.delays import SIGMA_OFFSET, delay_kernel, narrow_kernel, taps_of
 from spikebridge.training.event_lists import EventLists
 from spikebridge.training.lane_kernel import lane_kernel
 from spikebridge.training.narrow_lanes import narrow_lanes
@@ -32,6 +32,13 @@ shapes = st.fixed_dictionaries(
         "seed": st.integers(0, 2**31),
     }
 )
+
+
+def one_after_another(packed: packing.Packed, stretch: torch.Tensor) -> torch.Tensor:
+    """The way back from `in_turn`: (targets, sources, taps)."""
+    rows, lanes, _ = packed.layout
+    split = stretch.view(packed.groups, stretch.shape[1], packed.reach // lanes, rows, lanes)
+    return split.permute(0, 3, 1, 2, 4).flatten(0, 1).flatten(2)[: packed.targets, :, : packed.delays]
 
 
 def some_kept(spikes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -134,13 +141,57 @@ def test_narrow_kernels_in_one_pass_are_those_of_pytorch(
     expected, lag = narrow_kernel(weight, delay, sigma, length)
     packed = packing.few_delays(targets, expected.shape[2], dtype)
     stretch, lags = narrow_lanes(weight, delay, sigma + SIGMA_OFFSET, length, packed)
-    found = packing.one_after_another(packed, stretch)
+    found = one_after_another(packed, stretch)
     assert torch.equal(packing.one_by_one(packed, lags), lag)
     probe = torch.randn(expected.shape, generator=generator, dtype=dtype)
     gradients = [torch.autograd.grad((kernel * probe).sum(), (weight, delay)) for kernel in (found, expected)]
     tolerance = 1e-5 if dtype is torch.float32 else 1e-12
     for a, b in zip((found, *gradients[0]), (expected, *gradients[1]), strict=True):
         torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance * (1 + float(b.detach().abs().max())))
+
+
+@given(shapes, st.sampled_from([0.23, 0.5, 2.0]))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_narrow_projections_are_those_of_their_taps(case: dict[str, Any], sigma: float) -> None:
+    """From delays to arrivals and back, some of them half a step beyond the range, as on a finer grid."""
+    generator = torch.Generator().manual_seed(case["seed"])
+    dtype, length, shape = case["dtype"], case["longest"] + 1, (case["targets"], case["sources"])
+    spikes = (torch.rand(case["batch"], case["steps"], shape[1], generator=generator) < case["density"]).to(dtype)
+    weight = torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+    delay = torch.rand(shape, generator=generator).to(dtype) * (case["longest"] + 0.5)
+    probe = torch.randn(*spikes.shape[:2], shape[0], generator=generator, dtype=torch.float64).to(dtype)
+    kept, taps, results = some_kept(spikes, generator), taps_of(sigma, length), []
+    torch.set_num_threads(case["threads"])
+    for events in (True, False):
+        leaves = [tensor.clone().requires_grad_() for tensor in (spikes, weight, delay)]
+        if events:
+            width = sigma + SIGMA_OFFSET
+            out = projection.narrow_projection(leaves[0], leaves[1], leaves[2], width, length, taps, kept.float())
+        else:
+            out = written_out(
+                leaves[0] * kept[:, None], spread_out(*narrow_kernel(leaves[1], leaves[2], sigma, length), length)
+            )
+        results.append([out, *torch.autograd.grad((out * probe).sum(), leaves)])
+    torch.set_num_threads(1)
+    tolerance = 2e-4 if dtype is torch.float32 else 1e-10
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(
+            found, expected, rtol=tolerance, atol=tolerance * (1 + float(expected.detach().abs().max()))
+        )
+
+
+def test_delays_that_are_no_number_give_none_and_negative_ones_are_refused() -> None:
+    spikes, weight = torch.ones(2, 30, 3), torch.ones(20, 3)
+    delay = torch.full((20, 3), 4.0)
+    delay[7, 1] = torch.nan
+    for out in (
+        projection.narrow_projection(spikes, weight, delay, 0.5, 30, 4),
+        projection.kernel_projection(spikes, weight, delay, 0.5, 30),
+    ):
+        assert out[:, 20, 7].isnan().all()
+        assert out[:, 20, 6].isfinite().all()
+    with pytest.raises(ValueError, match="a delay of -2 steps"):
+        projection.event_projection(spikes, weight[..., None], torch.full((20, 3), -2, dtype=torch.int32))
 
 
 @pytest.mark.parametrize("width", [0.5, 1.0, 1.4, 2.0])

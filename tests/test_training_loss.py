@@ -181,6 +181,9 @@ def test_the_initial_deviation_counts_with_batch_normalisation_too() -> None:
 
 def test_dropout_silences_whole_neurons_per_sample_and_only_in_training() -> None:
     network = SpikingNetwork(changed(network={"dropout": 0.5}), 3, 0)
+    counts = torch.rand(4, 20, network.config.data.channels)
+    scale_weights_to_data(network, counts)
+    assert not torch.equal(network(counts).potentials, network(counts).potentials)
     torch.manual_seed(0)
     kept = network._kept(torch.ones(40, 7, 30))
     assert kept is not None
@@ -189,6 +192,7 @@ def test_dropout_silences_whole_neurons_per_sample_and_only_in_training() -> Non
     assert 0.4 < (kept == 0).float().mean() < 0.6
     network.eval()
     assert network._kept(torch.ones(2, 7, 30)) is None
+    assert torch.equal(network(counts).potentials, network(counts).potentials)
 
 
 def test_foldable_batch_norm_equals_the_library_layer() -> None:

@@ -147,13 +147,19 @@ def test_the_arrivals_of_others_are_left_alone() -> None:
     assert (arrivals == 5.0).all()
 
 
-def test_without_delays_both_kernels_train_the_same_network() -> None:
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("max_delay_ms", [0.0, 40.0])
+def test_both_kernels_train_the_same_network_with_dropout_too(max_delay_ms: float, dropout: float) -> None:
+    """In float64; with delays, kernels are wide, since narrow ones leave out what is negligible."""
     data = load_dataset(SMALL.data, None, seed=0)
     counts = data.train.counts(10.0)[:8]
     gradients = []
     for kernels in ("fused", "plain"):
-        config = changed(network={"batch_norm": True, "dropout": 0.0, "bias": True, "max_delay_ms": 0.0})
+        settings = {"batch_norm": True, "dropout": dropout, "bias": True, "max_delay_ms": max_delay_ms}
+        config = changed(network=settings)
         network = SpikingNetwork(replace(config, kernels=kernels), len(data.class_names), seed=0).double()
+        network.set_progress(0.0)
+        torch.manual_seed(0)
         activity = network(counts.double())
         torch.autograd.backward(activity.potentials.square().mean() + activity.spikes[1].mean())
         gradients.append({name: p.grad for name, p in network.named_parameters() if p.grad is not None})

@@ -27,7 +27,7 @@ class EventLists:
     Attributes:
         place: (blocks, sources + 1) where the events of each source start and end in the lists.
         position: (E,) step of each event plus `stride` times the sample's number within its block.
-        value: (E,) what the event is multiplied by.
+        value: (E,) what the event is multiplied by; events that dropout silences are not there.
         samples: of a block; the last block may have fewer.
     """
 

@@ -1,6 +1,7 @@
 """Delayed synapses driven by events: the work is proportional to the number of spikes, not to steps times channels.
 
-This replaces the dense convolution of `spikebridge.training.delays`; values and gradients are the same.
+This replaces the dense convolution of `spikebridge.training.delays`. Values and gradients are the same, except that
+`narrow_projection` leaves out the delays where the weight is negligible.
 """
 
 from __future__ import annotations
@@ -60,7 +61,13 @@ class Few(NamedTuple):
 
     @classmethod
     def of(cls, values: Tensor, lag: Tensor) -> Few:
-        """Of (targets, sources, taps) from (targets, sources) on."""
+        """Of (targets, sources, taps) from (targets, sources) on.
+
+        Raises:
+            ValueError: a lag is negative; compiled loops would write outside their memory.
+        """
+        if lag.numel() and int(lag.min()) < 0:
+            raise ValueError(f"a delay of {int(lag.min())} steps: delays are at least 0")
         packed = few_delays(len(values), values.shape[2], values.dtype)
         return cls(packed, in_turn(packed, values), side_by_side(packed, lag), int(lag.max()) if lag.numel() else 0)
 
@@ -83,7 +90,7 @@ def event_projection(spikes: Tensor, values: Tensor, lag: Tensor, kept: Tensor |
         values: (targets, sources, taps) weight of a synapse at its delays.
         lag: (targets, sources) whole number of at least 0, the first of these delays in steps; what arrives after the
             last step is lost.
-        kept: (batch, sources) what spikes are multiplied by; None for 1.
+        kept: (batch, sources) what spikes are multiplied by, None for 1; it gets no gradient.
 
     Returns:
         (batch, steps, targets).
@@ -109,7 +116,7 @@ def kernel_projection(
     length: int,
     kept: Tensor | None = None,
 ) -> Tensor:
-    """Arrivals through Gaussian kernels over the delays 0 .. length - 1, see `lane_kernel`; differentiable in tensors.
+    """Arrivals through Gaussian kernels over the delays 0 .. length - 1, see `lane_kernel`; differentiable.
 
     Args:
         spikes: (batch, steps, sources), most of them 0; any value.
@@ -143,6 +150,7 @@ def narrow_projection(
 
 def _arrivals(spikes: Tensor, packed: Packed, stretch: Tensor, few: Few | None, kept: Tensor | None) -> Tensor:
     few = None if few is None else few._replace(stretch=few.stretch.detach())
+    kept = None if kept is None else kept.detach().to(spikes.dtype)  # the loops take one type for all
     arrivals: Tensor = _Arrivals.apply(spikes, stretch, packed, few, kept)  # type: ignore[no-untyped-call]
     return arrivals
 

@@ -1,4 +1,4 @@
-"""Which numbers of a register are not 0, as the bits of an integer."""
+"""Which numbers of an array are not 0, a register at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spikebridge.training.fused_types import Floats
 from spikebridge.training.lanes import REGISTER_BYTES, Block, pointers, vector_at
 
 
-def _others_than_0(_context: Any, array: Any, at: Any) -> tuple[Any, Callable[..., Any]]:
+def _find_others(_context: Any, array: Any, at: Any) -> tuple[Any, Callable[..., Any]]:
     block = Block(array.dtype, 1, REGISTER_BYTES * 8 // array.dtype.bitwidth)
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -26,18 +26,18 @@ def _others_than_0(_context: Any, array: Any, at: Any) -> tuple[Any, Callable[..
     return types.int64(array, types.intp), code
 
 
-def _lowest(_context: Any, bits: Any) -> tuple[Any, Callable[..., Any]]:
+def _find_lowest(_context: Any, bits: Any) -> tuple[Any, Callable[..., Any]]:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.int64), code
 
 
-others_than_0: Callable[..., Any] = intrinsic(_others_than_0)
-"""`others_than_0(array, at)`: bits of an integer, lowest first, which of the numbers of a register are not 0."""
+_others_than_0: Callable[..., Any] = intrinsic(_find_others)
+"""`_others_than_0(array, at)`: bits of an integer, lowest first, which of the numbers of a register are not 0."""
 
-lowest: Callable[..., Any] = intrinsic(_lowest)
-"""`lowest(bits)`: the number of the lowest bit that is set; one has to be."""
+_lowest: Callable[..., Any] = intrinsic(_find_lowest)
+"""`_lowest(bits)`: the number of the lowest bit that is set; one has to be."""
 
 
 @compiled_within
@@ -46,9 +46,9 @@ def who_fires(spikes: Floats, at: int, size: int, found: Any) -> int:
     lanes, count = REGISTER_BYTES // spikes.itemsize, 0
     whole = size // lanes * lanes
     for n in range(0, whole, lanes):
-        bits = others_than_0(spikes, at + n)
+        bits = _others_than_0(spikes, at + n)
         while bits != 0:
-            found[count] = n + lowest(bits)
+            found[count] = n + _lowest(bits)
             count += 1
             bits &= bits - 1
     for n in range(whole, size):

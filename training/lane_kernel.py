@@ -20,7 +20,7 @@ from spikebridge.training.packed import Packed, one_by_one, side_by_side
 from spikebridge.training.threads import in_blocks
 
 LEAST_EXPONENT = -64.0
-"""Below, g_d is 0: it is lost in any sum, and times a weight so small a number that processors are slow with it."""
+"""Below, g_d is 0: beside that of the nearest delay it is nothing, and processors are slow with such small numbers."""
 
 
 def lane_kernel(weight: Tensor, delay_steps: Tensor, width_steps: float, packed: Packed) -> Tensor:
@@ -77,7 +77,7 @@ def _exponents(first: int, last: int, delays: int, delay: Floats, inverse_width:
                 for lane in range(row.size):
                     distance = (step - at[lane]) * scale
                     power = -distance * distance / 2
-                    row[lane] = power if power > LEAST_EXPONENT else -np.inf
+                    row[lane] = -np.inf if power < LEAST_EXPONENT else power
                 if d >= delays:
                     row[:] = -np.inf
 

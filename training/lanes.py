@@ -3,7 +3,7 @@
 A block is `rows` vectors of `lanes` numbers. A compiler does not keep an array in registers across a loop of unknown
 length, since another array could be the same memory; a block is a value and leaves no such doubt. Arrays are
 contiguous, one-dimensional and not checked: `at` is the index of the first number of the first row, and rows follow one
-another. A product and the sum it goes into are rounded once where the processor can do that.
+another unless they have offsets. A product and the sum it goes into are rounded once where the processor can do that.
 """
 
 from __future__ import annotations

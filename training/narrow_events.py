@@ -6,8 +6,8 @@ to wait for it. Their weights stay in registers for all events that a source has
 
 Shapes: `stretch` (groups of targets, sources, chunks, rows, lanes) flattened from the third on, rows being targets and
 lanes delays from `lag` on; `lag` (groups, sources, rows) in steps; `arrivals` (batch, steps, targets). A buffer holds
-(rows, samples, stride); stride is the steps of a sample and as many more as the longest delay, for what comes too late
-to count.
+(rows, samples, stride) and a stretch more; stride is the steps of a sample and as many more as the longest lag and a
+stretch, for what comes too late to count.
 """
 
 from __future__ import annotations

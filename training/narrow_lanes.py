@@ -39,7 +39,8 @@ def narrow_lanes(
     """
     delays = side_by_side(packed, delay_steps.detach())
     before = packed.delays // 2 - 1
-    lag = (torch.floor(delays) - before).clamp(0, length - packed.delays).to(torch.int32)
+    # A delay that is not a number gives no number, but must not lead out of the memory of the loops.
+    lag = (torch.floor(delays).nan_to_num() - before).clamp(0, length - packed.delays).to(torch.int32)
     stretch: Tensor = _NarrowLanes.apply(weight, delay_steps, delays, lag, width_steps, packed)  # type: ignore[no-untyped-call]
     return stretch, lag
 

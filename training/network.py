@@ -221,7 +221,7 @@ class SpikingNetwork(nn.Module):
         if not self.training or share == 0:
             return None
         kept = torch.rand(spikes.shape[0], spikes.shape[2], device=spikes.device) >= share
-        return kept / (1 - share)
+        return kept.to(spikes.dtype) / (1 - share)
 
     def set_progress(self, done: float) -> None:
         """Narrow the delay kernels, and lengthen the refractory period if it has a warm-up.

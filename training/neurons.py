@@ -139,8 +139,8 @@ class Neurons(nn.Module):
 def exact_steps(populations: Sequence[Neurons], step_ms: float) -> list[StepTensors]:
     """`exact_step` of populations with the same kind of synapses, wherever their parameters are.
 
-    For all of them together: it takes dozens of operations on few numbers. A GPU would wait between these, so the
-    processor does them, whose matrix exponential gives the same bits everywhere.
+    For all of them together, which changes the last bits at most: it takes dozens of operations on few numbers. A GPU
+    would wait between these, so the processor does them.
     """
     names = ("tau_membrane_ms", "tau_adaptation_ms", "adaptation_coupling")
     values = [population.values() for population in populations]

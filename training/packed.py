@@ -108,13 +108,6 @@ def in_turn(packed: Packed, values: Tensor) -> Tensor:
     return split.permute(0, 2, 3, 1, 4).flatten(2)
 
 
-def one_after_another(packed: Packed, stretch: Tensor) -> Tensor:
-    """The way back from `in_turn`."""
-    rows, lanes, _ = packed.layout
-    split = stretch.view(packed.groups, stretch.shape[1], packed.reach // lanes, rows, lanes)
-    return split.permute(0, 3, 1, 2, 4).flatten(0, 1).flatten(2)[: packed.targets, :, : packed.delays]
-
-
 def spread_out(few: Packed, stretch: Tensor, lag: Tensor, every: Packed) -> Tensor:
     """Stretches of targets one after the other, each from its `lag` on, as stretches of every delay; differentiable.
 

@@ -37,7 +37,7 @@ def rows_projection(spikes: Tensor, weight: Tensor, kept: Tensor | None = None) 
     if not events_pay(count_events(spikes.detach().contiguous().numpy()), spikes.numel(), len(weight)):
         dense: Tensor = functional.linear(spikes if kept is None else spikes * kept[:, None], weight)
         return dense
-    kept = spikes.new_ones((len(spikes), spikes.shape[2])) if kept is None else kept
+    kept = spikes.new_ones((len(spikes), spikes.shape[2])) if kept is None else kept.detach().to(spikes.dtype)
     arrivals: Tensor = _Rows.apply(spikes, weight, kept)  # type: ignore[no-untyped-call]
     return arrivals
 

@@ -93,7 +93,6 @@ class SweepStudy:
         DataError: the database cannot be used.
     """
 
-    @signals_deferred()
     def __init__(
         self,
         storage: str,
@@ -113,9 +112,15 @@ class SweepStudy:
             self.study = optuna.create_study(
                 storage=self._storage, study_name=name, directions=DIRECTIONS, load_if_exists=True
             )
+        # Not before: what cannot be reached may take minutes to say so, and Ctrl-C has to end that.
+        with signals_deferred():
+            self._begin_or_continue(name, storage, folder, _identity(sweep, base, space), environment)
+
+    def _begin_or_continue(
+        self, name: str, storage: str, folder: str | None, identity: Any, environment: Mapping[str, str]
+    ) -> None:
         self._id = self._storage.get_study_id_from_name(name)
         known = self.study.user_attrs
-        identity = _identity(sweep, base, space)
         if SWEEP not in known:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
 
@@ -30,8 +30,10 @@ def in_blocks[Result](size: int, work: Callable[[int, int], Result]) -> list[Res
     edges = [size * k // threads for k in range(threads + 1)]
     if threads == 1:
         return [work(0, size)]
-    others = [_pool(threads - 1).submit(work, *block) for block in pairwise(edges[1:])]
+    others: list[Future[Result]] = []
     try:
+        # One by one, so that those that run are known if another cannot be started.
+        others.extend(_pool(threads - 1).submit(work, *block) for block in pairwise(edges[1:]))
         result = work(*edges[:2])
     finally:
         wait(others)  # they use the same memory
