@@ -1,19 +1,65 @@
-"""Blocks of a range on threads: all of the range, in order, and nothing runs on after an error."""
+"""Work in blocks on threads: results in order, also in a forked process, which has none of its parent's threads."""
 
+import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 import torch
+from networks import network, neurons, on_training_grid
 
+from spikebridge.training.executor import neuron_tensors
+from spikebridge.training.fused_scan import fused_scan
+from spikebridge.training.surrogate import Surrogate
 from spikebridge.training.threads import in_blocks
+
+SAMPLES = 4
 
 
 @pytest.fixture(autouse=True)
-def _one_thread_after() -> Iterator[None]:
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
     yield
-    torch.set_num_threads(1)
+    torch.set_num_threads(before)
+
+
+def small_scan() -> tuple[torch.Tensor, torch.Tensor]:
+    grid = on_training_grid(network([neurons(size=3, a=0.5, b=0.2, bias=0.1)], []))
+    arrivals = torch.linspace(0, 1.5, SAMPLES * 20 * 3, dtype=torch.float64).reshape(SAMPLES, 20, 3)
+    return fused_scan(neuron_tensors(grid.populations[0]), arrivals, Surrogate("boxcar", 1.0))
+
+
+def scan_again(spikes: torch.Tensor, potentials: torch.Tensor) -> None:
+    """What the child does; a difference ends it with another exit code than 0."""
+    found, again = small_scan()
+    assert torch.equal(found, spikes)
+    assert torch.equal(again, potentials)
+
+
+def test_blocks_cover_the_range_and_results_are_in_order() -> None:
+    assert in_blocks(5, lambda first, last: (first, last)) == [(0, 2), (2, 5)]
+    assert in_blocks(1, lambda first, last: (first, last)) == [(0, 1)]
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    """The pool is kept for the next call; its threads do not exist in a child, which would wait for them forever."""
+    spikes, potentials = small_scan()
+    assert spikes.any()
+    assert any(thread.name.startswith("spikebridge") for thread in threading.enumerate())
+    child = multiprocessing.get_context("fork").Process(target=scan_again, args=(spikes, potentials))
+    # Python warns of what this test is about: a lock that another thread held stays locked in the child.
+    with pytest.warns(DeprecationWarning, match="multi-threaded, use of fork"):
+        child.start()
+    child.join(timeout=20)
+    hangs = child.is_alive()
+    if hangs:
+        child.kill()
+        child.join()
+    assert not hangs
+    assert child.exitcode == 0
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
