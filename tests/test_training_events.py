@@ -269,8 +269,10 @@ def test_samples_are_laid_side_by_side_and_back(neurons: int, batch: int, dtype:
     groups = -(-batch // lanes)
     laned, back = torch.full((groups, neurons, steps + 2, lanes), -1.0, dtype=dtype), torch.empty_like(plain)
     to_lanes(lanes)(0, groups, plain.numpy(), laned.numpy())
-    expected = torch.full((groups * lanes, steps + 2, neurons), -1.0, dtype=dtype)
+    expected = torch.zeros((groups * lanes, steps + 2, neurons), dtype=dtype)
     expected[:batch, :steps] = plain
     assert torch.equal(laned, expected.view(groups, lanes, steps + 2, neurons).permute(0, 3, 2, 1))
-    from_lanes(lanes)(0, groups, laned.numpy(), back.numpy())
+    middle = neurons // 2
+    from_lanes(lanes)(0, middle, laned.numpy(), back.numpy())
+    from_lanes(lanes)(middle, neurons, laned[:, middle:].contiguous().numpy(), back.numpy())
     assert torch.equal(back, plain)

@@ -4,12 +4,14 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import pytest
 import torch
 from networks import network, neurons, on_training_grid
 
 from spikebridge.training.executor import neuron_tensors
+from spikebridge.training import threads
 from spikebridge.training.fused_scan import fused_scan
 from spikebridge.training.surrogate import Surrogate
 from spikebridge.training.threads import in_blocks
@@ -62,29 +64,52 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
     assert child.exitcode == 0
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("size", [0, 1, 2, 7])
-def test_blocks_cover_the_range_in_order_and_depend_on_size_and_threads_alone(size: int, threads: int) -> None:
-    torch.set_num_threads(threads)
+def test_blocks_cover_the_range_in_order_and_depend_on_size_and_threads_alone(size: int, number: int) -> None:
+    torch.set_num_threads(number)
     blocks = in_blocks(size, lambda first, last: (first, last))
     assert [k for first, last in blocks for k in range(first, last)] == list(range(size))
-    assert len(blocks) == max(min(size, threads), 1)
+    assert len(blocks) == max(min(size, number), 1)
     assert blocks == in_blocks(size, lambda first, last: (first, last))
 
 
-def test_the_first_block_is_done_by_who_calls() -> None:
+def test_the_first_block_is_done_by_who_calls_and_the_others_at_the_same_time() -> None:
     torch.set_num_threads(3)
-    names = in_blocks(3, lambda first, last: threading.current_thread().name)
+    together = threading.Barrier(3, timeout=20)
+
+    def work(_first: int, _last: int) -> str:
+        together.wait()
+        return threading.current_thread().name
+
+    names = in_blocks(3, work)
     assert names[0] == threading.current_thread().name
     assert all(name.startswith("spikebridge") for name in names[1:])
+    assert len(set(names)) == 3
+
+
+def test_blocks_that_nobody_has_begun_are_done_by_who_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The threads of the pool are busy, or slow to wake."""
+    torch.set_num_threads(3)
+
+    class Busy:
+        def submit(self, *_: object) -> Future[object]:
+            return Future()
+
+    monkeypatch.setattr(threads, "_pool", lambda _: Busy())
+    blocks = in_blocks(5, lambda first, last: (first, last, threading.current_thread().name))
+    here = threading.current_thread().name
+    assert blocks == [(0, 1, here), (1, 3, here), (3, 5, here)]
 
 
 @pytest.mark.parametrize("bad", [0, 1, 2])
-def test_an_error_waits_for_the_other_blocks(bad: int) -> None:
+def test_an_error_waits_for_the_blocks_that_have_begun(bad: int) -> None:
     torch.set_num_threads(3)
+    together = threading.Barrier(3, timeout=20)
     done = []
 
     def work(first: int, _last: int) -> None:
+        together.wait()
         if first == bad:
             raise ValueError(str(first))
         time.sleep(0.05)

@@ -102,7 +102,7 @@ class DelayedProjection(nn.Module):
 
         `kept`, (batch, sources), multiplies the spikes.
         """
-        longest = int(grid.whole_steps(torch.tensor(self.max_delay_ms)))
+        longest = grid.longest_steps(self.max_delay_ms)
         kernels = kernels_for(spikes, fused=self.fused)
         by_events = kernels == "loops" and (self.max_delay_ms == 0 or not self.training or _events_pay(spikes))
         if not by_events and kept is not None:
@@ -147,8 +147,10 @@ def later(arrivals: Tensor, steps: int) -> Tensor:
 
 def _events_pay(spikes: Tensor) -> bool:
     """Whether the work per event is less than that of a dense convolution, by some samples: see `MOST_DENSITY`."""
-    some = spikes.detach()[:: max(len(spikes) // SAMPLES_COUNTED, 1)].contiguous()
-    return count_events(some.numpy()) <= MOST_DENSITY * some.numel()
+    dense = spikes.detach().contiguous().numpy()
+    some = range(0, len(dense), max(len(dense) // SAMPLES_COUNTED, 1))
+    events = sum(count_events(dense[sample : sample + 1]) for sample in some)
+    return events <= MOST_DENSITY * len(some) * math.prod(dense.shape[1:])
 
 
 def _convolved(spikes: Tensor, kernel: Tensor) -> Tensor:

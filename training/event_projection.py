@@ -31,7 +31,7 @@ from spikebridge.training.packed import (
     side_by_side,
     spread_out,
 )
-from spikebridge.training.spike_kernels import from_lanes, spread_back, to_lanes
+from spikebridge.training.spike_kernels import spread_back, to_lanes
 from spikebridge.training.threads import in_blocks
 
 BUFFER_BYTES = 32 * 1024
@@ -251,15 +251,14 @@ def _spread_taps_back(few: Few, kept: Tensor, grad_arrivals: Tensor) -> Tensor:
     whole = -(-steps // rows) * rows
     longest = few.delays + few.packed.reach - few.packed.delays
     arrived = grad_arrivals.new_empty((groups, targets, whole + longest, lanes)).numpy()
-    arrived[:, :, steps:] = 0
-    if batch % lanes:
-        arrived[-1] = 0
-    into = grad_arrivals.new_empty((groups, sources, whole, lanes)).numpy()
-    plain = grad_arrivals.numpy()
+    plain, result = grad_arrivals.numpy(), grad_arrivals.new_empty((batch, steps, sources))
     in_blocks(groups, lambda first, last: to_lanes(lanes)(first, last, plain, arrived))
-    arrays = (few.lag.numpy(), few.stretch.contiguous().numpy(), laned_factors(kept).numpy(), arrived, into)
+    arrays = (few.lag.numpy(), few.stretch.contiguous().numpy(), laned_factors(kept).numpy(), arrived)
     loop = spread_back(rows, lanes, few.packed.layout)
-    in_blocks(sources, lambda first, last: loop(first, last, *arrays))
-    result = torch.empty((batch, steps, sources), dtype=grad_arrivals.dtype)
-    in_blocks(groups, lambda first, last: from_lanes(lanes)(first, last, into, result.numpy()))
+
+    def work(first: int, last: int) -> None:
+        memory = grad_arrivals.new_empty((last - first) * rows * lanes).numpy()
+        loop(first, last, *arrays, memory, result.numpy())
+
+    in_blocks(sources, work)
     return result

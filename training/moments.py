@@ -36,13 +36,10 @@ class _Moments(torch.autograd.Function):
         values = arrivals.detach().contiguous().numpy()
         batch, steps, size = values.shape
         windows = steps // window
-        parts = np.zeros((2, batch, size), values.dtype)
+        parts = arrivals.new_zeros((2, batch, size)).numpy()
         in_blocks(batch, lambda first, last: sample_moments(first, last, window, values, parts))
-        means, squares = parts.astype(np.float64)
-        mean = means.mean(axis=0)
-        # Chan, Golub & LeVeque 1983: squares about the mean of each sample, and of these means about the mean of all.
-        variance = (squares.mean(axis=0) + windows * ((means - mean) ** 2).mean(axis=0)) / windows
-        moments = [torch.from_numpy(moment).to(arrivals.dtype) for moment in (mean, variance)]
+        moments = arrivals.new_empty((2, size))
+        of_all(windows, parts, np.empty((2, size)), moments.numpy())
         ctx.window = window
         ctx.save_for_backward(arrivals, moments[0])
         return arrivals, moments[0], moments[1]
@@ -74,6 +71,27 @@ def sample_moments(first: int, last: int, window: int, values: Floats, parts: Fl
         for start in range(0, windows * window, window):
             count(b, start, window, values, row)
             add_square(b, row, parts)
+
+
+@compiled
+def of_all(windows: int, parts: Floats, total: Floats, moments: Floats) -> None:
+    """Mean and variance of all samples from the parts of each.
+
+    Chan, Golub & LeVeque 1983: squares about the mean of each sample, and of these means about the mean of all.
+    """
+    batch = parts.shape[1]
+    total[:] = 0
+    for b in range(batch):
+        for n in range(parts.shape[2]):
+            total[0, n] += parts[0, b, n]
+    for n in range(parts.shape[2]):
+        total[0, n] /= batch
+    for b in range(batch):
+        for n in range(parts.shape[2]):
+            off = parts[0, b, n] - total[0, n]
+            total[1, n] += parts[1, b, n] + windows * (off * off)
+    for n in range(parts.shape[2]):
+        moments[0, n], moments[1, n] = total[0, n], total[1, n] / (batch * windows)
 
 
 @compiled_apart

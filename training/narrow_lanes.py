@@ -37,12 +37,8 @@ def narrow_lanes(
     Returns:
         Stretches, and the delay of the first tap (groups, sources, targets of a group), int32.
     """
-    delays = side_by_side(packed, delay_steps.detach())
-    before = packed.delays // 2 - 1
-    # A delay that is not a number gives no number, but must not lead out of the memory of the loops.
-    lag = (torch.floor(delays).nan_to_num() - before).clamp(0, length - packed.delays).to(torch.int32)
-    stretch: Tensor = _NarrowLanes.apply(weight, delay_steps, delays, lag, width_steps, packed)  # type: ignore[no-untyped-call]
-    return stretch, lag
+    found: tuple[Tensor, Tensor] = _NarrowLanes.apply(weight, delay_steps, width_steps, length, packed)  # type: ignore[no-untyped-call]
+    return found
 
 
 class _NarrowLanes(torch.autograd.Function):
@@ -51,16 +47,16 @@ class _NarrowLanes(torch.autograd.Function):
         ctx: Any,
         weight: Tensor,
         delay_steps: Tensor,
-        delays: Tensor,
-        lag: Tensor,
         width_steps: float,
+        length: int,
         packed: Packed,
-    ) -> Tensor:
-        weights = side_by_side(packed, weight.detach())
+    ) -> tuple[Tensor, Tensor]:
+        weights, delays = side_by_side(packed, weight), side_by_side(packed, delay_steps)
+        lag = torch.empty_like(delays, dtype=torch.int32)
         width = weights.numpy().dtype.type(width_steps)
         bump = weight.new_empty((packed.groups, weight.shape[1], packed.delays, packed.layout.rows))
         arrays = [tensor.numpy() for tensor in (delays, lag, bump)]
-        in_blocks(packed.groups, lambda first, last: _exponents(first, last, width, *arrays))
+        in_blocks(packed.groups, lambda first, last: _exponents(first, last, length, width, *arrays))
         torch.exp(bump, out=bump)
         new = weight.new_empty if packed.delays == packed.reach else weight.new_zeros
         total, stretch = torch.empty_like(weights), new((packed.groups, weight.shape[1], packed.length))
@@ -68,7 +64,8 @@ class _NarrowLanes(torch.autograd.Function):
         in_blocks(packed.groups, lambda first, last: _normalise(first, last, packed.layout.lanes, *outputs))
         ctx.kept = weights, delays, lag, bump, total
         ctx.constants, ctx.packed = (packed.layout.lanes, width), packed
-        return stretch
+        ctx.mark_non_differentiable(lag)
+        return stretch, lag
 
     @staticmethod
     @once_differentiable
@@ -77,16 +74,20 @@ class _NarrowLanes(torch.autograd.Function):
         of_weight, of_delay = torch.empty_like(weights), torch.empty_like(weights)
         arrays = [tensor.numpy() for tensor in (*ctx.kept, grads[0].contiguous(), of_weight, of_delay)]
         in_blocks(packed.groups, lambda first, last: _gradient(first, last, *ctx.constants, *arrays))
-        return one_by_one(packed, of_weight), one_by_one(packed, of_delay), None, None, None, None
+        return one_by_one(packed, of_weight), one_by_one(packed, of_delay), None, None, None
 
 
 @compiled
-def _exponents(first: int, last: int, width: Any, delay: Floats, lag: Ints, exponent: Floats) -> None:
-    """What the exponential is taken of, for groups `first .. last - 1`."""
-    half = delay.dtype.type(-0.5)
+def _exponents(first: int, last: int, length: int, width: Any, delay: Floats, lag: Ints, exponent: Floats) -> None:
+    """What the exponential is taken of, for groups `first .. last - 1`, and the delay of the first tap."""
+    half, taps = delay.dtype.type(-0.5), exponent.shape[2]
     for group in range(first, last):
         for i in range(delay.shape[1]):
-            for m in range(exponent.shape[2]):
+            for row in range(delay.shape[2]):
+                begin = delay.dtype.type(min(max(np.floor(delay[group, i, row]) - (taps // 2 - 1), 0), length - taps))
+                # A delay that is not a number gives no number, but must not lead out of the memory of the loops.
+                lag[group, i, row] = np.int32(begin) if begin == begin else 0
+            for m in range(taps):
                 for row in range(delay.shape[2]):
                     x = (delay.dtype.type(lag[group, i, row] + m) - delay[group, i, row]) / width
                     exponent[group, i, m, row] = half * (x * x)

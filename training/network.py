@@ -91,6 +91,7 @@ class Layer(nn.Module):
             refractory_ms=config.refractory_ms,
             readout=readout,
             generator=generator,
+            fused=self.fused,
         )
         self.norm = FoldableBatchNorm(size) if network.batch_norm and not readout else None
         self.surrogate = Surrogate(config.neuron.surrogate, config.neuron.surrogate_width)

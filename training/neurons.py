@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from spikebridge.bridge.spec import Reset, SynapseKind
 from spikebridge.bridge.timing import timestep, whole_steps
 from spikebridge.training.config import NetworkConfig, NeuronConfig
+from spikebridge.training.exact_steps import exact_steps_of
 from spikebridge.training.propagators import StepTensors, exact_step
 from spikebridge.training.scan import NeuronTensors
 
@@ -61,9 +62,10 @@ class Neurons(nn.Module):
         refractory_ms: float,
         readout: bool,
         generator: torch.Generator,
+        fused: bool = False,
     ) -> None:
         super().__init__()
-        self.size = size
+        self.size, self.fused = size, fused
         self.spiking = not readout
         self.adaptive = neuron.adaptation and not readout
         self.reset = Reset(neuron.reset)
@@ -107,6 +109,12 @@ class Neurons(nn.Module):
             "adaptation_jump": self.adaptation_jump(),
         }
 
+    def time_constants(self) -> tuple[Tensor, ...]:
+        """tau_membrane_ms, and with adaptation tau_adaptation_ms and adaptation_coupling, each (size,)."""
+        if not self.adaptive:
+            return (self.tau_membrane_ms(),)
+        return self.tau_membrane_ms(), self.tau_adaptation_ms(), self.adaptation_coupling()
+
     def tensors(self, step_ms: float, shift: Tensor | None = None, step: StepTensors | None = None) -> NeuronTensors:
         """The population on a grid; `shift` is added to the constant current (batch normalisation).
 
@@ -139,14 +147,16 @@ class Neurons(nn.Module):
 def exact_steps(populations: Sequence[Neurons], step_ms: float) -> list[StepTensors]:
     """`exact_step` of populations with the same kind of synapses, wherever their parameters are.
 
-    For all of them together, which changes the last bits at most: it takes dozens of operations on few numbers. A GPU
-    would wait between these, so the processor does them.
+    For all of them together: it takes dozens of operations on few numbers, or one compiled loop. A GPU would wait
+    between these operations, so the processor does them.
     """
+    (tau_syn_ms,) = {population.tau_syn_ms for population in populations}
+    if all(population.fused and population.bias.device.type == "cpu" for population in populations):
+        return exact_steps_of([population.time_constants() for population in populations], tau_syn_ms, step_ms)
     names = ("tau_membrane_ms", "tau_adaptation_ms", "adaptation_coupling")
     values = [population.values() for population in populations]
     parameters = torch.stack([torch.cat([of_one[name] for of_one in values]) for name in names])
     here = parameters.cpu()
-    (tau_syn_ms,) = {population.tau_syn_ms for population in populations}
     step = torch.stack(list(exact_step(here[0], here[1], here[2], tau_syn_ms, step_ms))).to(parameters.device)
     starts = [0, *accumulate(population.size for population in populations)]
     return [StepTensors(*step[:, first:last]) for first, last in pairwise(starts)]

@@ -74,15 +74,17 @@ def few_delays(targets: int, taps: int, dtype: torch.dtype) -> Packed:
 
 
 def side_by_side(packed: Packed, values: Tensor) -> Tensor:
-    """One number per synapse (targets, sources) as (groups, sources, targets of a group)."""
-    together = packed.layout.together
-    filled = functional.pad(values, (0, 0, 0, packed.groups * together - packed.targets))
-    return filled.view(packed.groups, together, values.shape[1]).transpose(1, 2).contiguous()
+    """One number per synapse (targets, sources) as (groups, sources, targets of a group); no gradient."""
+    result = values.new_empty((packed.groups, values.shape[1], packed.layout.together))
+    _beside(values.detach().contiguous().numpy(), result.numpy())
+    return result
 
 
 def one_by_one(packed: Packed, values: Tensor) -> Tensor:
     """The way back from `side_by_side`."""
-    return values.transpose(1, 2).reshape(-1, values.shape[1])[: packed.targets].contiguous()
+    result = values.new_empty((packed.targets, values.shape[1]))
+    _apart(values.numpy(), result.numpy())
+    return result
 
 
 def delays_first(packed: Packed, stretch: Tensor) -> Tensor:
@@ -158,3 +160,24 @@ def _pick(first: int, last: int, lanes: int, taps: int, lag: Ints, every: Floats
                 for m in range(taps):
                     at = (m // lanes * rows + row) * lanes + m % lanes
                     few[group, i, at] = every[group, i, (lag[group, i, row] + m) * rows + row]
+
+
+@compiled
+def _beside(plain: Floats, beside: Floats) -> None:
+    """Targets that there are none of get 0."""
+    groups, sources, together = beside.shape
+    for group in range(groups):
+        for row in range(together):
+            target = group * together + row
+            for i in range(sources):
+                beside[group, i, row] = plain[target, i] if target < plain.shape[0] else 0
+
+
+@compiled
+def _apart(beside: Floats, plain: Floats) -> None:
+    """The way back."""
+    together = beside.shape[2]
+    for target in range(plain.shape[0]):
+        group, row = target // together, target % together
+        for i in range(plain.shape[1]):
+            plain[target, i] = beside[group, i, row]

@@ -22,7 +22,7 @@ TARGETS_TOGETHER = 8
 
 @cache
 def to_lanes(lanes: int) -> Callable[..., None]:
-    """The loop from `plain` (batch, steps, neurons) to groups `first .. last - 1` of `laned`, whose rest stays."""
+    """The loop from `plain` (batch, steps, neurons) to groups `first .. last - 1` of `laned`, 0 where there is none."""
 
     @compiled
     def run(first: int, last: int, plain: Floats, laned: Floats) -> None:
@@ -31,6 +31,9 @@ def to_lanes(lanes: int) -> Callable[..., None]:
         source, into = plain.ravel(), laned.ravel()
         for group in range(first, last):
             samples = min(lanes, batch - group * lanes)
+            for n in range(neurons):
+                begin = (group * neurons + n) * stride * lanes
+                into[begin + (steps if samples == lanes else 0) * lanes : begin + stride * lanes] = 0
             whole = neurons // lanes * lanes if samples == lanes else 0
             for n in range(0, whole, lanes):
                 for t in range(steps):
@@ -47,25 +50,25 @@ def to_lanes(lanes: int) -> Callable[..., None]:
 
 @cache
 def from_lanes(lanes: int) -> Callable[..., None]:
-    """The loop for the way back."""
+    """The loop for the way back: neurons `first .. last - 1` of `plain`, which `laned` begins with."""
 
     @compiled
     def run(first: int, last: int, laned: Floats, plain: Floats) -> None:
         batch, steps, neurons = plain.shape
-        stride = laned.shape[2]
+        room, stride = laned.shape[1:3]
         source, into = laned.ravel(), plain.ravel()
-        for group in range(first, last):
+        for group in range(laned.shape[0]):
             samples = min(lanes, batch - group * lanes)
-            whole = neurons // lanes * lanes if samples == lanes else 0
-            for n in range(0, whole, lanes):
+            whole = first + (last - first) // lanes * lanes if samples == lanes else first
+            for n in range(first, whole, lanes):
                 for t in range(steps):
-                    at = ((group * neurons + n) * stride + t) * lanes
+                    at = ((group * room + n - first) * stride + t) * lanes
                     to = (group * lanes * steps + t) * neurons + n
                     transpose(into, to, steps * neurons, source, at, stride * lanes, lanes)
             for lane in range(samples):
                 for t in range(steps):
-                    for n in range(whole, neurons):
-                        plain[group * lanes + lane, t, n] = laned[group, n, t, lane]
+                    for n in range(whole, last):
+                        plain[group * lanes + lane, t, n] = laned[group, n - first, t, lane]
 
     return run
 
@@ -76,26 +79,34 @@ def spread_back(rows: int, lanes: int, layout: Layout) -> Callable[..., None]:
 
     Arguments of the loop: `lag` (groups of targets, sources, targets of a group) and `stretch` (groups of targets,
     sources, length), targets one after the other; `kept` (groups of samples, sources, lanes), which the result is
-    multiplied by; `grad_arrivals` laned, 0 beyond the sample for the longest delay;
-    `grad_spikes` laned, with a multiple of `rows` steps.
+    multiplied by; `grad_arrivals` laned, 0 beyond the sample for the longest delay; `memory` (last - first, rows,
+    lanes); `grad_spikes` (batch, steps, sources).
     """
     together, taps, _ = layout
 
     @compiled
     def run(
-        first: int, last: int, lag: Ints, stretch: Floats, kept: Floats, grad_arrivals: Floats, grad_spikes: Floats
+        first: int,
+        last: int,
+        lag: Ints,
+        stretch: Floats,
+        kept: Floats,
+        grad_arrivals: Floats,
+        memory: Floats,
+        grad_spikes: Floats,
     ) -> None:
-        groups, sources, steps, _ = grad_spikes.shape
+        batch, steps, sources = grad_spikes.shape
         targets, stride = grad_arrivals.shape[1:3]
         length = stretch.shape[2]
-        arrived, into, weights = grad_arrivals.ravel(), grad_spikes.ravel(), stretch.ravel()
-        factors = kept.ravel()
-        for group in range(groups):
+        arrived, weights, factors, into = grad_arrivals.ravel(), stretch.ravel(), kept.ravel(), grad_spikes.ravel()
+        for group in range(grad_arrivals.shape[0]):
+            samples = min(lanes, batch - group * lanes)
+            whole = first + (last - first) // lanes * lanes if samples == lanes else first
             for t in range(0, steps, rows):
                 for start in range(0, targets, TARGETS_TOGETHER):
                     for i in range(first, last):
-                        at = ((group * sources + i) * steps + t) * lanes
-                        total = load(into, at, rows, lanes) if start else zeros(into, rows, lanes)
+                        at = (i - first) * rows * lanes
+                        total = load(memory, at, rows, lanes) if start else zeros(memory, rows, lanes)
                         for j in range(start, min(start + TARGETS_TOGETHER, targets)):
                             part, row = j // together, j % together
                             begin = ((group * targets + j) * stride + t + lag[part, i, row]) * lanes
@@ -110,6 +121,14 @@ def spread_back(rows: int, lanes: int, layout: Layout) -> Callable[..., None]:
                                     total = plus_taps(total, weights, of_chunk, arrived, where, taps)
                         if start + TARGETS_TOGETHER >= targets:
                             total = times_row(total, factors, (group * sources + i) * lanes)
-                        store(into, at, total)
+                        store(memory, at, total)
+                for row in range(min(rows, steps - t)):
+                    to = (group * lanes * steps + t + row) * sources
+                    for i in range(first, whole, lanes):
+                        at = ((i - first) * rows + row) * lanes
+                        transpose(into, to + i, steps * sources, memory, at, rows * lanes, lanes)
+                    for i in range(whole, last):
+                        for lane in range(samples):
+                            into[to + lane * steps * sources + i] = memory[((i - first) * rows + row) * lanes + lane]
 
     return run

@@ -73,7 +73,7 @@ def spread_back(packed: Packed, stretch: Tensor, kept: Tensor, grad_arrivals: Te
     packs, width = -(-groups // registers), registers * lanes
     waves = _waves(steps, packed.delays, packed.reach, stretch.dtype)
 
-    laned = stretch.new_zeros((groups, targets, steps, lanes)).numpy()
+    laned = stretch.new_empty((groups, targets, steps, lanes)).numpy()
     spectrum = stretch.new_empty((packs, len(waves.steps[0]), targets, width)).numpy()
     grad = grad_arrivals.numpy()
     in_blocks(groups, lambda first, last: to_lanes(lanes)(first, last, grad, laned))
@@ -85,19 +85,19 @@ def spread_back(packed: Packed, stretch: Tensor, kept: Tensor, grad_arrivals: Te
     in_blocks(targets, transform)
     pairs = -(-sources // 2)
     product = stretch.new_empty((packs, len(waves.steps[0]), 2 * pairs, width)).numpy()
-    into = stretch.new_empty((groups, sources, len(waves.back[0]), lanes)).numpy()
     kernel, factors = stretch.detach().contiguous().numpy(), laned_factors(kept).numpy()
+    result = torch.empty((batch, steps, sources), dtype=stretch.dtype)
 
     def multiply_back(first: int, last: int) -> None:
         _multiply(2 * first, 2 * last, waves, packed, kernel, spectrum, product)
         memory = stretch.new_empty(len(waves.back) * width).numpy()
-        back_to_steps(waves.back_rows, lanes)(
-            2 * first, min(2 * last, sources), waves.back, product, factors, into, memory
-        )
+        into = stretch.new_empty((groups, lanes, len(waves.back[0]), lanes)).numpy()
+        for some in range(2 * first, min(2 * last, sources), lanes):
+            end = min(some + lanes, 2 * last, sources)
+            back_to_steps(waves.back_rows, lanes)(some, end, waves.back, product, factors, into, memory)
+            from_lanes(lanes)(some, end, into, result.numpy())
 
     in_blocks(pairs, multiply_back)
-    result = torch.empty((batch, steps, sources), dtype=stretch.dtype)
-    in_blocks(groups, lambda first, last: from_lanes(lanes)(first, last, into, result.numpy()))
     return result
 
 

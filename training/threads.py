@@ -23,18 +23,23 @@ os.register_at_fork(after_in_child=_pool.cache_clear)
 def in_blocks[Result](size: int, work: Callable[[int, int], Result]) -> list[Result]:
     """`work(first, last)` over consecutive blocks of `range(size)`, one per thread of PyTorch; results in order.
 
-    The calling thread does the first block: to wake another one takes as long as some of the blocks. The blocks depend
-    on the size and the number of threads alone, so sums over them are the same every time.
+    The calling thread does the first block, and any that no other thread has begun by then: to wake one takes as long
+    as some of the blocks. The blocks depend on the size and the number of threads alone, so sums over them are the same
+    every time.
     """
     threads = max(min(torch.get_num_threads(), size), 1)
     edges = [size * k // threads for k in range(threads + 1)]
     if threads == 1:
         return [work(0, size)]
+    blocks = list(pairwise(edges))
     others: list[Future[Result]] = []
     try:
         # One by one, so that those that run are known if another cannot be started.
-        others.extend(_pool(threads - 1).submit(work, *block) for block in pairwise(edges[1:]))
-        result = work(*edges[:2])
+        others.extend(_pool(threads - 1).submit(work, *block) for block in blocks[1:])
+        results = [work(*blocks[0])]
+        # The last first: threads begin with the first.
+        late = {k: work(*blocks[k + 1]) for k in reversed(range(len(others))) if others[k].cancel()}
     finally:
-        wait(others)  # they use the same memory
-    return [result, *(other.result() for other in others)]
+        # Those that run use the same memory.
+        wait([other for other in others if not other.cancel()])
+    return results + [late[k] if k in late else other.result() for k, other in enumerate(others)]

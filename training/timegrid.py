@@ -33,3 +33,7 @@ class TimeGrid:
         exact = delay_ms.detach().cpu().double().numpy()
         steps = aligned_delay_to_steps(exact, self.latency_steps, self.reference_step_ms, self.step_ms)
         return torch.as_tensor(steps, device=delay_ms.device)
+
+    def longest_steps(self, delay_ms: float) -> int:
+        """`whole_steps` of one delay."""
+        return int(aligned_delay_to_steps(delay_ms, self.latency_steps, self.reference_step_ms, self.step_ms))

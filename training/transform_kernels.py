@@ -125,13 +125,13 @@ def back_to_steps(rows: int, lanes: int) -> Callable[..., None]:
 
     Arguments of the loop: `waves` (parts, steps), steps a multiple of `rows`; `product` (packs, parts or more, neurons
     or more, lanes of a pack); `kept` (groups, neurons, lanes), which the result is multiplied by; `laned` (groups,
-    neurons, steps, lanes); `memory` (parts x lanes of a pack).
+    last - first or more, steps, lanes); `memory` (parts x lanes of a pack).
     """
 
     @compiled
     def run(first: int, last: int, waves: Floats, product: Floats, kept: Floats, laned: Floats, memory: Floats) -> None:
-        groups, neurons, steps, _ = laned.shape
-        parts, width = product.shape[1], product.shape[3]
+        groups, room, steps, _ = laned.shape
+        parts, width, neurons = product.shape[1], product.shape[3], kept.shape[1]
         registers = width // lanes
         numbers, source, into, factors = waves.ravel(), product.ravel(), laned.ravel(), kept.ravel()
         for pack in range(product.shape[0]):
@@ -143,7 +143,7 @@ def back_to_steps(rows: int, lanes: int) -> Callable[..., None]:
                         store(memory, part * width + register, load(source, at, 1, lanes))
                 for group in range(pack * registers, min((pack + 1) * registers, groups)):
                     for t in range(0, steps, rows):
-                        at = ((group * neurons + n) * steps + t) * lanes
+                        at = ((group * room + n - first) * steps + t) * lanes
                         total = zeros(into, rows, lanes)
                         for part in range(waves.shape[0]):
                             column = load(memory, part * width + (group - pack * registers) * lanes, 1, lanes)
