@@ -10,8 +10,8 @@ import pytest
 import torch
 from networks import network, neurons, on_training_grid
 
-from spikebridge.training.executor import neuron_tensors
 from spikebridge.training import threads
+from spikebridge.training.executor import neuron_tensors
 from spikebridge.training.fused_scan import fused_scan
 from spikebridge.training.surrogate import Surrogate
 from spikebridge.training.threads import in_blocks
