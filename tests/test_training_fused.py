@@ -82,31 +82,62 @@ def test_single_pulses_of_many_neurons_have_the_values_and_gradients_of_the_plai
     adaptive: bool, reset: Reset, lags: tuple[int, ...]
 ) -> None:
     """As many neurons as fill registers and leave some over, more samples than go side by side, scaled arrivals."""
+    check_single_pulses(adaptive=adaptive, reset=reset, lags=lags)
+
+
+@pytest.mark.parametrize("surrogate", sorted(DERIVATIVES))
+def test_single_pulses_have_the_slope_of_every_surrogate(surrogate: str) -> None:
+    check_single_pulses(surrogate=surrogate, width=0.3)
+
+
+@pytest.mark.parametrize("lags", [(), (0,)])
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("on", ["potentials", "spikes", "both"])
+def test_single_pulses_whatever_the_loss_depends_on(on: str, scaled: bool, lags: tuple[int, ...]) -> None:
+    """Not every loop of the way back is for every loss."""
+    check_single_pulses(on=on, scaled=scaled, lags=lags)
+
+
+def check_single_pulses(
+    *,
+    adaptive: bool = True,
+    reset: Reset = Reset.SUBTRACT,
+    lags: tuple[int, ...] = (),
+    surrogate: str = "triangle",
+    width: float = 1.0,
+    scaled: bool = True,
+    on: str = "spikes",
+) -> None:
     size, batch, rng = 75, 34, np.random.default_rng(0)
     case = {"adaptive": adaptive, "spiking": True, "oscillatory": True, "synapse": SynapseKind.PULSE, "reset": reset}
     neuron = random_neuron(case | {"pulse_steps": 1, "refractory_steps": 1}, rng, size)
     arrivals = torch.from_numpy(np.round(rng.normal(0.5, 1.5, (batch, STEPS, size)) * 2**20) / 2**20)
     scale = torch.from_numpy(2.0 ** rng.integers(-1, 2, size))
     weights = [torch.from_numpy(np.round(rng.normal(0, 0.1, (size, size)) * 2**20) / 2**20) for _ in lags]
-    probe = torch.from_numpy(rng.normal(size=(batch, STEPS, size)))
+    probes = [torch.from_numpy(rng.normal(size=(batch, STEPS, size))) for _ in range(2)]
     results = []
     for compiled in (False, True):
         leaves = [tensor.clone().requires_grad_() for tensor in (arrivals, scale, *weights, *neuron.step)]
-        step = StepTensors(*leaves[-len(neuron.step) :])
         recurrent = dict(zip(lags, leaves[2:], strict=False)) or None
-        made, surrogate = replace(neuron, step=step), Surrogate("triangle", 1.0)
+        made = replace(neuron, step=StepTensors(*leaves[-len(neuron.step) :]))
+        slope = Surrogate(surrogate, width)
         if compiled:
-            spikes, potentials = fused_scan(made, leaves[0], surrogate, recurrent, leaves[1])
+            spikes, potentials = fused_scan(made, leaves[0], slope, recurrent, leaves[1] if scaled else None)
         else:
-            spikes, potentials = scan(made, leaves[0] * leaves[1], surrogate, recurrent)
-        gradients = torch.autograd.grad((spikes * probe).sum(), leaves, allow_unused=True, materialize_grads=True)
-        results.append((spikes, potentials, gradients))
+            spikes, potentials = scan(made, leaves[0] * leaves[1] if scaled else leaves[0], slope, recurrent)
+        losses = {"spikes": (spikes * probes[0]).sum(), "potentials": (potentials * probes[1]).sum()}
+        loss = losses["spikes"] + losses["potentials"] if on == "both" else losses[on]
+        results.append((spikes, potentials, gradients_of(loss, leaves)))
     (spikes, potentials, plain), (compiled_spikes, compiled_potentials, fused) = results
     assert spikes.any()
     assert torch.equal(spikes, compiled_spikes)
     assert torch.equal(potentials, compiled_potentials)
     for a, b in zip(plain, fused, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9 * (1 + float(a.abs().max())))
+
+
+def gradients_of(loss: torch.Tensor, leaves: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    return torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
 
 
 @pytest.mark.parametrize("kind", list(SynapseKind))

@@ -65,7 +65,8 @@ def forward(first: int, last: int, kind: Kind, constants: Constants, traces: Tra
             np.zeros(shape, dtype),
         )
         if constants.scale.size:
-            scaled(start, end, constants.scale, traces.raw, traces.due)
+            for b in range(start, end):
+                scaled(b, b, constants.scale, traces.raw, traces.due)
         elif constants.lags.size:
             traces.due[start:end] = traces.raw[start:end]
         for now in range(steps):
@@ -78,19 +79,25 @@ def run_single_pulses(first: int, last: int, kind: Kind, constants: Constants, s
     size, dtype = traces.due.shape[2], traces.due.dtype
     due, spikes, weights = traces.due.ravel(), traces.spikes.ravel(), constants.recurrent.ravel()
     nothing, found = np.zeros((1, 1, size), dtype), np.empty(size, np.int64)
+    # Without recurrence nothing is added to what arrives from outside, so that is scaled anew on the way back.
+    own = constants.lags.size > 0
+    scratch = np.empty((1 if constants.scale.size and not own else 0, traces.due.shape[1], size), dtype)
     for b in range(first, last):
         u, w = np.zeros(size, dtype), np.zeros(size, dtype)
+        arrived, sample = (scratch, 0) if len(scratch) else (traces.due, b)
         if constants.scale.size:
-            scaled(b, b + 1, constants.scale, traces.raw, traces.due)
-        elif constants.lags.size:
+            scaled(b, sample, constants.scale, traces.raw, arrived)
+        elif own:
             traces.due[b] = traces.raw[b]
         single_pulse_step(b, 0, nothing, 0, 0, kind, constants, step, traces, u, w)
-        single_pulses_on(b, kind, constants, step, traces, u, w, due, spikes, weights, found)
+        single_pulses_on(b, arrived, sample, kind, constants, step, traces, u, w, due, spikes, weights, found)
 
 
 @compiled_within
 def single_pulses_on(
     b: int,
+    arrived: Floats,
+    sample: int,
     kind: Kind,
     constants: Constants,
     step: Entries,
@@ -102,11 +109,11 @@ def single_pulses_on(
     weights: Floats,
     found: Ints,
 ) -> None:
-    """All of sample `b` after the first step but what that one sends."""
+    """All of sample `b` after the first step but what that one sends; its arrivals are `arrived[sample]`."""
     steps, size = traces.due.shape[1:]
     for now in range(steps):
         if now > 0:
-            single_pulse_step(b, now, traces.due, b, now - 1, kind, constants, step, traces, u, w)
+            single_pulse_step(b, now, arrived, sample, now - 1, kind, constants, step, traces, u, w)
         if constants.lags.size:
             count = who_fires(spikes, (b * steps + now) * size, size, found)
             for lag in range(constants.lags.size):

@@ -19,6 +19,7 @@ from spikebridge.training import fused_types
 from spikebridge.training.fused_backward import backward
 from spikebridge.training.fused_forward import forward
 from spikebridge.training.scan import NeuronTensors
+from spikebridge.training.single_pulse_back import samples_back
 from spikebridge.training.surrogate import Surrogate
 from spikebridge.training.threads import in_blocks
 from spikebridge.training.tile_product import panels_of
@@ -81,7 +82,7 @@ class _Scan(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         raw = arrivals.contiguous()
         # What the population adds to itself must not change the arrivals of others.
-        due = torch.empty_like(raw) if len(scale) or lags else raw
+        due = torch.empty_like(raw) if lags or (len(scale) and not _scales_again(neuron, lags)) else raw
         spikes = torch.empty_like(due) if neuron.spiking else torch.zeros_like(due)
         potentials, nothing = torch.empty_like(due), due.new_empty((0, 0, 0))
         keep = any(ctx.needs_input_grad)
@@ -113,11 +114,16 @@ class _Scan(torch.autograd.Function):
         width = traces.due.dtype.type(ctx.surrogate.width)
         spikes, potentials = (_numpy(due.new_empty((0, 0, 0)) if g is None else g) for g in grads)
         grad_raw = torch.empty_like(due)
+        alone = _scales_again(ctx.neuron, ctx.lags) and spikes.size > 0 and potentials.size == 0
+        if len(constants.scale) and _scales_again(ctx.neuron, ctx.lags) and not alone:
+            arrived = traces.raw * constants.scale
+            traces = traces._replace(due=arrived, current=arrived)
 
         def work(first: int, last: int) -> list[Tensor]:
             sums = [due.new_zeros((fused_types.SUMS, due.shape[2])), torch.zeros_like(recurrent)]
             into = fused_types.Gradients(spikes, potentials, _numpy(grad_raw), *(_numpy(total) for total in sums))
-            backward(first, last, kind, constants, traces, SURROGATES[ctx.surrogate.name], width, into)
+            loop = samples_back if alone else backward
+            loop(first, last, kind, constants, traces, SURROGATES[ctx.surrogate.name], width, into)
             return sums
 
         blocks = in_blocks(len(due), work)
@@ -130,6 +136,12 @@ class _Scan(torch.autograd.Function):
 def _has_current(neuron: NeuronTensors) -> bool:
     """Whether there is a current other than the arrivals of the step before."""
     return neuron.synapse is SynapseKind.EXPONENTIAL or (neuron.synapse is SynapseKind.PULSE and neuron.pulse_steps > 1)
+
+
+def _scales_again(neuron: NeuronTensors, lags: tuple[int, ...]) -> bool:
+    """Whether arrivals are scaled on the way, and on the way back again, instead of kept."""
+    pulses = neuron.synapse is SynapseKind.PULSE and neuron.pulse_steps == 1 and neuron.refractory_steps <= 1
+    return pulses and neuron.spiking and not lags
 
 
 def _views(

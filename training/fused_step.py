@@ -13,12 +13,11 @@ from spikebridge.training.fused_types import EXPONENTIAL, PULSE, Entries, Floats
 
 
 @compiled_apart
-def scaled(first: int, last: int, scale: Floats, raw: Floats, due: Floats) -> None:
-    """Arrivals from outside, all steps of some samples."""
-    for b in range(first, last):
-        for now in range(raw.shape[1]):
-            for n in range(raw.shape[2]):
-                due[b, now, n] = raw[b, now, n] * scale[n]
+def scaled(b: int, sample: int, scale: Floats, raw: Floats, due: Floats) -> None:
+    """Arrivals from outside, all steps of sample `b`, to `due[sample]`."""
+    for now in range(raw.shape[1]):
+        for n in range(raw.shape[2]):
+            due[sample, now, n] = raw[b, now, n] * scale[n]
 
 
 @compiled_apart

@@ -1,29 +1,58 @@
-"""Freed memory stays with the process for the next batch.
+"""Freed memory stays with the process for the next batch, and lies in large pages where the system has them.
 
 A batch needs and frees some hundred megabytes of arrays. The C library gives the top of what is free back to the
-system and is given new pages with the next batch: thousands of page faults, each of which clears a page. Thresholds
-that a user sets in the environment are left alone, and so are other C libraries than glibc.
+system and is given new pages with the next batch: thousands of page faults, each of which clears a page. And the loops
+walk through arrays in steps of many lines, for which a processor knows the addresses of too few pages of 4 KiB. What a
+user sets in the environment is left alone, and so are other C libraries than glibc.
 """
 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import platform
+from functools import cache
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-KEPT_BYTES = 512 * 1024**2
+KEPT_BYTES = 1024**3
 """So much may be free at the top of the heap before any of it is given back."""
 MAPPED_BYTES = 32 * 1024**2
 """Larger arrays have pages of their own, which go back at once; glibc accepts no larger number."""
+LARGE_PAGES_BYTES = KEPT_BYTES - 2 * MAPPED_BYTES
+"""Of the heap, for which large pages are asked for; they are taken when they are written to, as ever."""
 
 _SET_BY_USER = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_", "GLIBC_TUNABLES")
 
 
+@cache
 def keep_freed_memory() -> bool:
     """Tell the C library; whether it listened."""
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _SET_BY_USER):
         return False
-    option = ctypes.CDLL(None).mallopt
+    library = ctypes.CDLL(None)
     # One alone would end glibc's own adjustment of the other.
-    return bool(option(_MMAP_THRESHOLD, MAPPED_BYTES)) and bool(option(_TRIM_THRESHOLD, KEPT_BYTES))
+    listens = bool(library.mallopt(_MMAP_THRESHOLD, MAPPED_BYTES)) and bool(
+        library.mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
+    )
+    if listens and hasattr(mmap, "MADV_HUGEPAGE"):
+        _ask_for_large_pages(library)
+    return listens
+
+
+def _ask_for_large_pages(library: ctypes.CDLL) -> None:
+    """For the memory that the heap grows into: what the system is told of memory is lost where the heap ends.
+
+    So the heap is made to grow, and what it has grown by is free again at once and was never written to. A system that
+    has no large pages, or less memory to promise, says no, which changes nothing.
+    """
+    library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    library.free.restype, library.free.argtypes = None, [ctypes.c_void_p]
+    library.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    size, page = MAPPED_BYTES // 2, mmap.PAGESIZE
+    blocks = [library.malloc(size) for _ in range(LARGE_PAGES_BYTES // size)]
+    for block in filter(None, blocks):
+        begin = block // page * page
+        library.madvise(begin, -(-(block + size) // page) * page - begin, mmap.MADV_HUGEPAGE)
+    for block in reversed(blocks):
+        library.free(block)
