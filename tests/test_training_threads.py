@@ -14,9 +14,10 @@ from spikebridge.training import threads
 from spikebridge.training.executor import neuron_tensors
 from spikebridge.training.fused_scan import fused_scan
 from spikebridge.training.surrogate import Surrogate
-from spikebridge.training.threads import in_blocks
+from spikebridge.training.threads import FEWEST_NUMBERS, in_blocks
 
-SAMPLES = 4
+SAMPLES = 200
+"""So many that they are worth a second thread."""
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +30,14 @@ def two_threads() -> Iterator[None]:
 
 def small_scan() -> tuple[torch.Tensor, torch.Tensor]:
     grid = on_training_grid(network([neurons(size=3, a=0.5, b=0.2, bias=0.1)], []))
-    arrivals = torch.linspace(0, 1.5, SAMPLES * 20 * 3, dtype=torch.float64).reshape(SAMPLES, 20, 3)
+    arrivals = torch.linspace(0, 1.5, SAMPLES * 600 * 3, dtype=torch.float64).reshape(SAMPLES, 600, 3)
     return fused_scan(neuron_tensors(grid.populations[0]), arrivals, Surrogate("boxcar", 1.0))
 
 
 def scan_again(spikes: torch.Tensor, potentials: torch.Tensor) -> None:
     """What the child does; a difference ends it with another exit code than 0."""
+    together = threading.Barrier(2, timeout=10)
+    in_blocks(2, lambda _first, _last: together.wait())
     found, again = small_scan()
     assert torch.equal(found, spikes)
     assert torch.equal(again, potentials)
@@ -50,6 +53,7 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
     """The pool is kept for the next call; its threads do not exist in a child, which would wait for them forever."""
     spikes, potentials = small_scan()
     assert spikes.any()
+    assert spikes.numel() > FEWEST_NUMBERS
     assert any(thread.name.startswith("spikebridge") for thread in threading.enumerate())
     child = multiprocessing.get_context("fork").Process(target=scan_again, args=(spikes, potentials))
     # Python warns of what this test is about: a lock that another thread held stays locked in the child.
@@ -118,3 +122,10 @@ def test_an_error_waits_for_the_blocks_that_have_begun(bad: int) -> None:
     with pytest.raises(ValueError, match=str(bad)):
         in_blocks(3, work)
     assert sorted(done) == sorted({0, 1, 2} - {bad})
+
+
+def test_few_numbers_are_one_block_whatever_the_threads() -> None:
+    torch.set_num_threads(3)
+    here = threading.current_thread().name
+    assert in_blocks(5, lambda *block: (*block, threading.current_thread().name), 1000) == [(0, 5, here)]
+    assert len(in_blocks(5, lambda *block: block, FEWEST_NUMBERS)) == 3

@@ -48,13 +48,13 @@ class EventLists:
         number = np.empty((blocks, room), dtype=dense.dtype)
         counts = np.zeros((blocks, sources), dtype=np.int64)
         found = (dense, factor, samples, stride, source, step, number, counts)
-        in_blocks(blocks, lambda first, last: _find_events(first, last, *found))
+        in_blocks(blocks, lambda first, last: _find_events(first, last, *found), dense.size)
         ends = np.cumsum(counts.ravel()).reshape(blocks, sources)
         place = np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1)
         total = int(counts.sum())
         position, value = np.empty(total, dtype=np.int64), np.empty(total, dtype=dense.dtype)
         lists = (source, step, number, place, position, value)
-        in_blocks(blocks, lambda first, last: _list_events(first, last, *lists))
+        in_blocks(blocks, lambda first, last: _list_events(first, last, *lists), total)
         return cls(place, position, value, samples)
 
 

@@ -221,7 +221,7 @@ class Journey(NamedTuple):
                 offset = np.empty(together, dtype=np.int64)
                 kernel(packed.layout)(first, last, *lists, self.lag, stretch_array, buffer, offset, arrivals_array)
 
-        in_blocks(packed.groups, work)
+        in_blocks(packed.groups, work, len(events.position) * packed.groups * packed.length)
 
 
 def _spread_back(packed: Packed, stretch: Tensor, few: Few | None, kept: Tensor, grad_arrivals: Tensor) -> Tensor:
@@ -252,7 +252,7 @@ def _spread_taps_back(few: Few, kept: Tensor, grad_arrivals: Tensor) -> Tensor:
     longest = few.delays + few.packed.reach - few.packed.delays
     arrived = grad_arrivals.new_empty((groups, targets, whole + longest, lanes)).numpy()
     plain, result = grad_arrivals.numpy(), grad_arrivals.new_empty((batch, steps, sources))
-    in_blocks(groups, lambda first, last: to_lanes(lanes)(first, last, plain, arrived))
+    in_blocks(groups, lambda first, last: to_lanes(lanes)(first, last, plain, arrived), arrived.size)
     arrays = (few.lag.numpy(), few.stretch.contiguous().numpy(), laned_factors(kept).numpy(), arrived)
     loop = spread_back(rows, lanes, few.packed.layout)
 
@@ -260,5 +260,5 @@ def _spread_taps_back(few: Few, kept: Tensor, grad_arrivals: Tensor) -> Tensor:
         memory = grad_arrivals.new_empty((last - first) * rows * lanes).numpy()
         loop(first, last, *arrays, memory, result.numpy())
 
-    in_blocks(sources, work)
+    in_blocks(sources, work, arrived.size * sources)
     return result

@@ -29,6 +29,9 @@ KINDS = {
     SynapseKind.PULSE: fused_types.PULSE,
     SynapseKind.EXPONENTIAL: fused_types.EXPONENTIAL,
 }
+RECURRENT_WEIGHTS_PER_NUMBER = 64
+"""Multiply-adds of a matrix product in the time of one number of a loop."""
+
 SURROGATES = {
     "boxcar": fused_types.BOXCAR,
     "triangle": fused_types.TRIANGLE,
@@ -94,7 +97,7 @@ class _Scan(torch.autograd.Function):
         ctx.neuron, ctx.surrogate, ctx.lags = neuron, surrogate, lags
         kept = (step, bias, jump, scale, recurrent, raw, due, spikes, potentials, reached, frozen, w, current)
         kind, constants, traces = _views(neuron, lags, kept)
-        in_blocks(len(due), lambda first, last: forward(first, last, kind, constants, traces))
+        in_blocks(len(due), lambda first, last: forward(first, last, kind, constants, traces), _numbers(due, recurrent))
         if keep:
             ctx.save_for_backward(*kept)
         # Where nothing depends on the potentials of a hidden population, zeros would only be written and added.
@@ -126,11 +129,16 @@ class _Scan(torch.autograd.Function):
             loop(first, last, kind, constants, traces, SURROGATES[ctx.surrogate.name], width, into)
             return sums
 
-        blocks = in_blocks(len(due), work)
+        blocks = in_blocks(len(due), work, _numbers(due, recurrent))
         sums, grad_recurrent = (torch.stack(parts).sum(0) for parts in zip(*blocks, strict=True))
         grad_step, (bias, jump, scale) = sums[: fused_types.ENTRIES], sums[fused_types.ENTRIES :]
         grad_scale = scale if len(constants.scale) else None
         return None, None, None, grad_raw, grad_step, bias, jump, grad_scale, grad_recurrent
+
+
+def _numbers(due: Tensor, recurrent: Tensor) -> int:
+    """How many numbers a loop over all steps goes through, about: recurrent weights of all sources on the way back."""
+    return due.numel() * (1 + recurrent.shape[0] * recurrent.shape[1] // RECURRENT_WEIGHTS_PER_NUMBER)
 
 
 def _has_current(neuron: NeuronTensors) -> bool:

@@ -43,11 +43,11 @@ class _LaneKernel(torch.autograd.Function):
         shape = (packed.groups, weight.shape[1], packed.reach, packed.layout.lanes)
         share = weight.new_empty(shape)
         exponents = (packed.delays, delays.numpy(), 1 / width_steps, share.numpy())
-        in_blocks(packed.groups, lambda first, last: _exponents(first, last, *exponents))
+        in_blocks(packed.groups, lambda first, last: _exponents(first, last, *exponents), share.numel())
         torch.exp(share, out=share)
         kernel = torch.empty_like(share)
         arrays = (weights.numpy(), share.numpy(), kernel.numpy())
-        in_blocks(packed.groups, lambda first, last: _normalise(first, last, *arrays))
+        in_blocks(packed.groups, lambda first, last: _normalise(first, last, *arrays), share.numel())
         ctx.kept = weights, delays, share
         ctx.width_steps, ctx.packed = width_steps, packed
         return kernel.flatten(2)
@@ -59,7 +59,7 @@ class _LaneKernel(torch.autograd.Function):
         grad = grads[0].contiguous().view_as(share)
         grad_weight, grad_delay = torch.empty_like(weights), torch.empty_like(weights)
         arrays = [tensor.numpy() for tensor in (weights, delays, share, grad, grad_weight, grad_delay)]
-        in_blocks(len(weights), lambda first, last: _gradient(first, last, *arrays))
+        in_blocks(len(weights), lambda first, last: _gradient(first, last, *arrays), share.numel())
         grad_delay *= ctx.width_steps**-2
         return one_by_one(ctx.packed, grad_weight), one_by_one(ctx.packed, grad_delay), None, None
 

@@ -37,7 +37,7 @@ class _Moments(torch.autograd.Function):
         batch, steps, size = values.shape
         windows = steps // window
         parts = arrivals.new_zeros((2, batch, size)).numpy()
-        in_blocks(batch, lambda first, last: sample_moments(first, last, window, values, parts))
+        in_blocks(batch, lambda first, last: sample_moments(first, last, window, values, parts), values.size)
         moments = arrivals.new_empty((2, size))
         of_all(windows, parts, np.empty((2, size)), moments.numpy())
         ctx.window = window
@@ -54,7 +54,7 @@ class _Moments(torch.autograd.Function):
         offset = (grads[1] / count - slope * mean).numpy()
         result = torch.empty_like(arrivals, memory_format=torch.contiguous_format)
         arrays = (values, given, offset, slope.numpy(), result.numpy())
-        in_blocks(len(values), lambda first, last: moments_back(first, last, ctx.window, *arrays))
+        in_blocks(len(values), lambda first, last: moments_back(first, last, ctx.window, *arrays), values.size)
         return result, None
 
 

@@ -56,12 +56,14 @@ class _NarrowLanes(torch.autograd.Function):
         width = weights.numpy().dtype.type(width_steps)
         bump = weight.new_empty((packed.groups, weight.shape[1], packed.delays, packed.layout.rows))
         arrays = [tensor.numpy() for tensor in (delays, lag, bump)]
-        in_blocks(packed.groups, lambda first, last: _exponents(first, last, length, width, *arrays))
+        in_blocks(packed.groups, lambda first, last: _exponents(first, last, length, width, *arrays), bump.numel())
         torch.exp(bump, out=bump)
         new = weight.new_empty if packed.delays == packed.reach else weight.new_zeros
         total, stretch = torch.empty_like(weights), new((packed.groups, weight.shape[1], packed.length))
         outputs = [tensor.numpy() for tensor in (weights, bump, total, stretch)]
-        in_blocks(packed.groups, lambda first, last: _normalise(first, last, packed.layout.lanes, *outputs))
+        in_blocks(
+            packed.groups, lambda first, last: _normalise(first, last, packed.layout.lanes, *outputs), bump.numel()
+        )
         ctx.kept = weights, delays, lag, bump, total
         ctx.constants, ctx.packed = (packed.layout.lanes, width), packed
         ctx.mark_non_differentiable(lag)
@@ -73,7 +75,9 @@ class _NarrowLanes(torch.autograd.Function):
         packed, weights = ctx.packed, ctx.kept[0]
         of_weight, of_delay = torch.empty_like(weights), torch.empty_like(weights)
         arrays = [tensor.numpy() for tensor in (*ctx.kept, grads[0].contiguous(), of_weight, of_delay)]
-        in_blocks(packed.groups, lambda first, last: _gradient(first, last, *ctx.constants, *arrays))
+        in_blocks(
+            packed.groups, lambda first, last: _gradient(first, last, *ctx.constants, *arrays), 3 * ctx.kept[3].numel()
+        )
         return one_by_one(packed, of_weight), one_by_one(packed, of_delay), None, None, None
 
 

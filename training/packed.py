@@ -124,7 +124,7 @@ class _Spread(torch.autograd.Function):
     def forward(ctx: Any, stretch: Tensor, lag: Tensor, few: Packed, every: Packed) -> Tensor:
         out = stretch.new_zeros((every.groups, stretch.shape[1], every.length))
         arrays = (few.layout.lanes, few.delays, lag.numpy(), stretch.detach().contiguous().numpy(), out.numpy())
-        in_blocks(few.groups, lambda first, last: _place(first, last, *arrays))
+        in_blocks(few.groups, lambda first, last: _place(first, last, *arrays), stretch.numel())
         ctx.lag, ctx.few = lag, few
         return out
 
@@ -134,7 +134,7 @@ class _Spread(torch.autograd.Function):
         grad, few = grads[0].contiguous(), ctx.few
         into = grad.new_zeros((few.groups, grad.shape[1], few.length))
         arrays = (few.layout.lanes, few.delays, ctx.lag.numpy(), grad.numpy(), into.numpy())
-        in_blocks(few.groups, lambda first, last: _pick(first, last, *arrays))
+        in_blocks(few.groups, lambda first, last: _pick(first, last, *arrays), into.numel())
         return into, None, None, None
 
 

@@ -76,7 +76,7 @@ def spread_back(packed: Packed, stretch: Tensor, kept: Tensor, grad_arrivals: Te
     laned = stretch.new_empty((groups, targets, steps, lanes)).numpy()
     spectrum = stretch.new_empty((packs, len(waves.steps[0]), targets, width)).numpy()
     grad = grad_arrivals.numpy()
-    in_blocks(groups, lambda first, last: to_lanes(lanes)(first, last, grad, laned))
+    in_blocks(groups, lambda first, last: to_lanes(lanes)(first, last, grad, laned), laned.size)
 
     def transform(first: int, last: int) -> None:
         memory = stretch.new_empty(waves.step_rows * lanes).numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -9,6 +10,9 @@ from functools import cache
 from itertools import pairwise
 
 import torch
+
+FEWEST_NUMBERS = 300_000
+"""To wake a thread takes as long as a loop takes for half as many: measured."""
 
 
 @cache
@@ -20,14 +24,19 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def in_blocks[Result](size: int, work: Callable[[int, int], Result]) -> list[Result]:
+def in_blocks[Result](size: int, work: Callable[[int, int], Result], numbers: float = math.inf) -> list[Result]:
     """`work(first, last)` over consecutive blocks of `range(size)`, one per thread of PyTorch; results in order.
 
     The calling thread does the first block, and any that no other thread has begun by then: to wake one takes as long
-    as some of the blocks. The blocks depend on the size and the number of threads alone, so sums over them are the same
-    every time.
+    as some of the blocks. The blocks depend on the arguments and the number of threads alone, so sums over them are the
+    same every time.
+
+    Args:
+        size: of the range.
+        work: what is done.
+        numbers: how many numbers it goes through, about; few are one block.
     """
-    threads = max(min(torch.get_num_threads(), size), 1)
+    threads = max(min(torch.get_num_threads(), size), 1) if numbers >= FEWEST_NUMBERS else 1
     edges = [size * k // threads for k in range(threads + 1)]
     if threads == 1:
         return [work(0, size)]
