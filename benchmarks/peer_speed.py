@@ -65,10 +65,10 @@ def run_once(network: nn.Module, counts: Tensor, labels: Tensor, timing: Timing)
 def interleaved(
     networks: dict[str, tuple[str, nn.Module]], counts: Tensor, labels: Tensor, repeats: int
 ) -> dict[str, Timing]:
-    """Every network twice, then all of them again: what disturbs the machine for a while disturbs all of them.
+    """In each round every network twice, and the second time counts; a round before that compiles.
 
-    The second time counts, as in a training, where what a network needs is in the caches from the batch before. The
-    first round compiles and does not count.
+    What disturbs the machine for a while disturbs all of them, and as in a training what a network needs is in the
+    caches from the batch before.
     """
     timings = {name: Timing(label) for name, (label, _) in networks.items()}
     for name, (_, network) in networks.items():

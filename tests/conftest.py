@@ -14,6 +14,7 @@ from blank_pictures import pictures_blank
 from small_training import SMALL_DEMO
 
 from spikebridge.cli.main import main
+from spikebridge.training import threads
 
 
 def pytest_collection_finish() -> None:
@@ -56,4 +57,12 @@ def small_demo(_small_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def blank_pictures() -> Iterator[None]:
     """`pictures_blank` for one test; what module fixtures have made has its pictures."""
     with pictures_blank():
+        yield
+
+
+@pytest.fixture(scope="module")
+def blocks_on_threads() -> Iterator[None]:
+    """Small work is done in as many blocks as there are threads, like large work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "FEWEST_NUMBERS", 0)
         yield

@@ -144,3 +144,18 @@ def test_on_a_finer_grid_a_delay_grows_by_what_the_coarse_one_added() -> None:
     assert TimeGrid(1.0, 10.0, 1.0).whole_steps(delays).tolist() == [9, 29, 34, 34]
     assert TimeGrid(10.0, 1.0, 1.0).whole_steps(delays).tolist() == [0, 1, 2, 2]
     assert later(torch.ones(1, 3, 1), 5)[0, :, 0].tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(("longest_ms", "step_ms"), [(0.3, 0.2), (0.15, 0.1), (250.0, 10.0)])
+def test_the_longest_delay_has_a_place_however_it_is_rounded(longest_ms: float, step_ms: float) -> None:
+    """Half a step in single precision is not the half step of double precision."""
+    grid = TimeGrid(step_ms, step_ms, latency_steps=0.0)
+    spikes = torch.zeros(1, 30, 1)
+    spikes[0, 0, 0] = 1
+    for fused in (False, True):
+        projection = DelayedProjection(1, 1, longest_ms, torch.Generator().manual_seed(0), fused=fused)
+        with torch.no_grad():
+            projection.delay_ms.fill_(longest_ms)
+            projection.weight.fill_(3.0)
+        projection.clamp_()
+        assert projection.eval()(spikes, grid).sum() == 3

@@ -18,6 +18,8 @@ from spikebridge.training.packed import lanes_of
 from spikebridge.training.spike_kernels import from_lanes, to_lanes
 from spikebridge.training.spike_transform import spread_back
 
+pytestmark = pytest.mark.usefixtures("blocks_on_threads")
+
 shapes = st.fixed_dictionaries(
     {
         "batch": st.integers(1, 19),
@@ -220,9 +222,13 @@ def test_gaussian_kernels_have_the_right_gradient() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("batch", [1, 9, 17, 70])
 @pytest.mark.parametrize(("steps", "delays"), [(1, 1), (5, 9), (20, 4), (21, 31)])
-def test_transforms_give_the_gradient_of_spikes(steps: int, delays: int, batch: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("sources", [3, 37])
+def test_transforms_give_the_gradient_of_spikes(
+    sources: int, steps: int, delays: int, batch: int, dtype: torch.dtype
+) -> None:
+    torch.set_num_threads(2)
     generator = torch.Generator().manual_seed(steps)
-    sources, targets = 3, 18
+    targets = 18
     values = torch.randn(targets, sources, delays, generator=generator, dtype=torch.float64).to(dtype)
     grad = torch.randn(batch, steps, targets, generator=generator, dtype=torch.float64).to(dtype)
     expected = grad.new_zeros(batch, steps, sources)
@@ -234,7 +240,30 @@ def test_transforms_give_the_gradient_of_spikes(steps: int, delays: int, batch: 
     tolerance = 1e-4 if dtype is torch.float32 else 1e-12
     kept = some_kept(expected, generator)
     found = spread_back(packed, stretch, kept, grad)
+    torch.set_num_threads(1)
     torch.testing.assert_close(found, expected * kept[:, None], rtol=tolerance, atol=10 * tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("batch", "sources"), [(35, 37), (16, 16), (16, 70)])
+@pytest.mark.parametrize("taps", [1, 3])
+def test_taps_give_the_gradient_of_spikes(taps: int, batch: int, sources: int, dtype: torch.dtype) -> None:
+    """More sources and samples than a register has lanes, which are exchanged in squares."""
+    torch.set_num_threads(2)
+    generator = torch.Generator().manual_seed(taps)
+    targets, steps = 9, 31
+    values = torch.randn(targets, sources, taps, generator=generator, dtype=torch.float64).to(dtype)
+    lag = torch.randint(0, 8, (targets, sources), generator=generator, dtype=torch.int32)
+    grad = torch.randn(batch, steps, targets, generator=generator, dtype=torch.float64).to(dtype)
+    expected = torch.zeros(batch, steps, sources, dtype=torch.float64)
+    for target, source, tap in np.ndindex(targets, sources, taps):
+        delay = int(lag[target, source]) + tap
+        expected[:, : steps - delay, source] += grad[:, delay:, target].double() * values[target, source, tap].double()
+    kept = some_kept(expected.to(dtype), generator)
+    found = projection._spread_taps_back(projection.Few.of(values, lag), kept, grad)
+    torch.set_num_threads(1)
+    tolerance = 1e-5 if dtype is torch.float32 else 1e-13
+    torch.testing.assert_close(found, (expected * kept[:, None]).to(dtype), rtol=tolerance, atol=10 * tolerance)
 
 
 def test_events_are_listed_by_block_source_sample_and_time() -> None:

@@ -20,6 +20,8 @@ from spikebridge.training.spike_rows import events_pay, rows_projection
 from spikebridge.training.surrogate import Surrogate
 from spikebridge.training.tile_product import TILE_ROWS, add_product, padded, panel_width, panels_of
 
+pytestmark = pytest.mark.usefixtures("blocks_on_threads")
+
 
 @given(st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 90), st.integers(1, 40), st.booleans())
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -111,6 +111,27 @@ def test_blocks_that_nobody_has_begun_are_done_by_who_calls(monkeypatch: pytest.
     assert blocks == [(0, 1, here), (1, 3, here), (3, 5, here)]
 
 
+def test_after_an_error_nothing_else_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(3)
+    futures: list[Future[object]] = []
+
+    class Busy:
+        def submit(self, *_: object) -> Future[object]:
+            futures.append(Future())
+            return futures[-1]
+
+    def work(first: int, _last: int) -> None:
+        done.append(first)
+        raise ValueError(str(first))
+
+    done: list[int] = []
+    monkeypatch.setattr(threads, "_pool", lambda _: Busy())
+    with pytest.raises(ValueError, match="0"):
+        in_blocks(3, work)
+    assert done == [0]
+    assert all(future.cancelled() for future in futures)
+
+
 @pytest.mark.parametrize("bad", [0, 1, 2])
 def test_an_error_waits_for_the_blocks_that_have_begun(bad: int) -> None:
     torch.set_num_threads(3)

@@ -25,8 +25,8 @@ def compiled[Function: Callable[..., Any]](function: Function) -> Function:
     """Compile at the first call, without Python's lock, and keep the result for the next process.
 
     Strict IEEE arithmetic, operation by operation as written, except for the blocks of `lanes`. What is kept knows the
-    file of the function alone: after a change of what other files compile in - `lanes`, `lane_bits`, `lane_squares`,
-    `own_spikes`, `tile_product`, the numbers in `fused_types` - delete the `__pycache__` folders.
+    file of the function alone: after a change of what a loop calls or reads in another file - `lanes`, `fused_adjoint`,
+    the numbers in `fused_types` and the like - delete the `__pycache__` folders.
     """
     return _kept(function)
 

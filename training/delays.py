@@ -102,7 +102,7 @@ class DelayedProjection(nn.Module):
 
         `kept`, (batch, sources), multiplies the spikes.
         """
-        longest = grid.longest_steps(self.max_delay_ms)
+        longest = grid.longest_steps(self.max_delay_ms, self.delay_ms.dtype)
         kernels = kernels_for(spikes, fused=self.fused)
         by_events = kernels == "loops" and (self.max_delay_ms == 0 or not self.training or _events_pay(spikes))
         if not by_events and kept is not None:

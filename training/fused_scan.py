@@ -19,7 +19,8 @@ from spikebridge.training import fused_types
 from spikebridge.training.fused_backward import backward
 from spikebridge.training.fused_forward import forward
 from spikebridge.training.scan import NeuronTensors
-from spikebridge.training.single_pulse_back import samples_back
+from spikebridge.training.single_pulse import single_pulses
+from spikebridge.training.single_pulse_back import backward_alone
 from spikebridge.training.surrogate import Surrogate
 from spikebridge.training.threads import in_blocks
 from spikebridge.training.tile_product import panels_of
@@ -84,8 +85,9 @@ class _Scan(torch.autograd.Function):
         recurrent: Tensor,
     ) -> tuple[Tensor, Tensor]:
         raw = arrivals.contiguous()
+        kind = _kind(neuron, raw)
         # What the population adds to itself must not change the arrivals of others.
-        due = torch.empty_like(raw) if lags or (len(scale) and not _scales_again(neuron, lags)) else raw
+        due = torch.empty_like(raw) if lags or (len(scale) and not _scales_again(kind, lags)) else raw
         spikes = torch.empty_like(due) if neuron.spiking else torch.zeros_like(due)
         potentials, nothing = torch.empty_like(due), due.new_empty((0, 0, 0))
         keep = any(ctx.needs_input_grad)
@@ -96,7 +98,7 @@ class _Scan(torch.autograd.Function):
         reached = (torch.empty_like(due) if keep else nothing) if jumps else potentials
         ctx.neuron, ctx.surrogate, ctx.lags = neuron, surrogate, lags
         kept = (step, bias, jump, scale, recurrent, raw, due, spikes, potentials, reached, frozen, w, current)
-        kind, constants, traces = _views(neuron, lags, kept)
+        constants, traces = _views(neuron, lags, kept)
         in_blocks(len(due), lambda first, last: forward(first, last, kind, constants, traces), _numbers(due, recurrent))
         if keep:
             ctx.save_for_backward(*kept)
@@ -108,8 +110,9 @@ class _Scan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         kept: tuple[Tensor, ...] = ctx.saved_tensors
-        kind, constants, traces = _views(ctx.neuron, ctx.lags, kept)
+        constants, traces = _views(ctx.neuron, ctx.lags, kept)
         recurrent, due = kept[4], kept[6]
+        kind = _kind(ctx.neuron, due)
         if not _has_current(ctx.neuron):
             traces = traces._replace(current=traces.due)
         if ctx.lags:
@@ -117,16 +120,16 @@ class _Scan(torch.autograd.Function):
         width = traces.due.dtype.type(ctx.surrogate.width)
         spikes, potentials = (_numpy(due.new_empty((0, 0, 0)) if g is None else g) for g in grads)
         grad_raw = torch.empty_like(due)
-        alone = _scales_again(ctx.neuron, ctx.lags) and spikes.size > 0 and potentials.size == 0
-        if len(constants.scale) and _scales_again(ctx.neuron, ctx.lags) and not alone:
+        from_spikes = spikes.size > 0 and potentials.size == 0
+        way_back = backward_alone if _scales_again(kind, ctx.lags) and from_spikes else backward
+        if len(constants.scale) and _scales_again(kind, ctx.lags) and not from_spikes:
             arrived = traces.raw * constants.scale
             traces = traces._replace(due=arrived, current=arrived)
 
         def work(first: int, last: int) -> list[Tensor]:
             sums = [due.new_zeros((fused_types.SUMS, due.shape[2])), torch.zeros_like(recurrent)]
             into = fused_types.Gradients(spikes, potentials, _numpy(grad_raw), *(_numpy(total) for total in sums))
-            loop = samples_back if alone else backward
-            loop(first, last, kind, constants, traces, SURROGATES[ctx.surrogate.name], width, into)
+            way_back(first, last, kind, constants, traces, SURROGATES[ctx.surrogate.name], width, into)
             return sums
 
         blocks = in_blocks(len(due), work, _numbers(due, recurrent))
@@ -146,33 +149,34 @@ def _has_current(neuron: NeuronTensors) -> bool:
     return neuron.synapse is SynapseKind.EXPONENTIAL or (neuron.synapse is SynapseKind.PULSE and neuron.pulse_steps > 1)
 
 
-def _scales_again(neuron: NeuronTensors, lags: tuple[int, ...]) -> bool:
-    """Whether arrivals are scaled on the way, and on the way back again, instead of kept."""
-    pulses = neuron.synapse is SynapseKind.PULSE and neuron.pulse_steps == 1 and neuron.refractory_steps <= 1
-    return pulses and neuron.spiking and not lags
+def _scales_again(kind: fused_types.Kind, lags: tuple[int, ...]) -> bool:
+    """Whether arrivals are scaled on the way, and on the way back again, instead of kept, see `run_single_pulses`."""
+    return single_pulses(kind) and not lags
+
+
+def _kind(neuron: NeuronTensors, like: Tensor) -> fused_types.Kind:
+    """Which model it is, with numbers of the type of a tensor."""
+    return fused_types.Kind(
+        synapse=KINDS[neuron.synapse],
+        pulse_steps=neuron.pulse_steps,
+        # A population that never spikes is never refractory.
+        refractory_steps=neuron.refractory_steps if neuron.spiking else 0,
+        adaptive=neuron.adaptive,
+        spiking=neuron.spiking,
+        to_value=neuron.reset is Reset.TO_VALUE,
+        reset_value=_numpy(like).dtype.type(neuron.reset_value),
+        slope_while_frozen=neuron.slope_while_frozen,
+    )
 
 
 def _views(
     neuron: NeuronTensors, lags: tuple[int, ...], kept: tuple[Tensor, ...]
-) -> tuple[fused_types.Kind, fused_types.Constants, fused_types.Traces]:
+) -> tuple[fused_types.Constants, fused_types.Traces]:
     """The same memory as the compiled loops see it."""
     step, bias, jump, scale, recurrent, *traces = (_numpy(tensor) for tensor in kept)
-    # A population that never spikes is never refractory.
-    refractory_steps = neuron.refractory_steps if neuron.spiking else 0
-    kind = fused_types.Kind(
-        synapse=KINDS[neuron.synapse],
-        pulse_steps=neuron.pulse_steps,
-        refractory_steps=refractory_steps,
-        adaptive=neuron.adaptive,
-        spiking=neuron.spiking,
-        to_value=neuron.reset is Reset.TO_VALUE,
-        reset_value=traces[0].dtype.type(neuron.reset_value),
-        slope_while_frozen=neuron.slope_while_frozen,
-    )
     at = np.array(lags, dtype=np.int64)
     no_panels = np.empty((0, 0, 0, 0), step.dtype)
     return (
-        kind,
         fused_types.Constants(step, _numpy(neuron.threshold), bias, jump, scale, at, recurrent, no_panels),
         fused_types.Traces(*traces),
     )

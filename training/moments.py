@@ -36,6 +36,8 @@ class _Moments(torch.autograd.Function):
         values = arrivals.detach().contiguous().numpy()
         batch, steps, size = values.shape
         windows = steps // window
+        if not batch or not windows:
+            raise ValueError(f"{batch} samples of {steps} steps have no mean; batch normalisation needs some of both")
         parts = arrivals.new_zeros((2, batch, size)).numpy()
         in_blocks(batch, lambda first, last: sample_moments(first, last, window, values, parts), values.size)
         moments = arrivals.new_empty((2, size))

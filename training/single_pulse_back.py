@@ -30,7 +30,7 @@ from spikebridge.training.fused_types import (
 )
 
 
-def samples_back(
+def backward_alone(
     first: int,
     last: int,
     kind: Kind,
@@ -47,7 +47,7 @@ def samples_back(
     drop = np.full(size, -kind.reset_value, dtype) if kind.to_value else constants.theta
     part = np.zeros((SUMS, size), dtype)
     rule = width, dtype.type(kind.to_value), constants.theta, drop
-    loop = steps_back(surrogate, kind.adaptive)
+    loop = loop_alone(surrogate, kind.adaptive)
     state = np.zeros((3, size), dtype)
     loop(first, last, *rule, step, traces, grad.spikes, grad.raw, *state, Entries(*part), Entries(*grad.sums))
 
@@ -69,7 +69,7 @@ def slope_at(surrogate: int, x: Any, numbers: Floats) -> Any:
 
 
 @cache
-def steps_back(surrogate: int, adaptive: bool) -> Callable[..., None]:
+def loop_alone(surrogate: int, adaptive: bool) -> Callable[..., None]:
     """The loop over all steps of samples `first .. last - 1`; `total` is added to."""
 
     @compiled_gradient

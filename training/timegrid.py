@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -34,6 +35,11 @@ class TimeGrid:
         steps = aligned_delay_to_steps(exact, self.latency_steps, self.reference_step_ms, self.step_ms)
         return torch.as_tensor(steps, device=delay_ms.device)
 
-    def longest_steps(self, delay_ms: float) -> int:
-        """`whole_steps` of one delay."""
-        return int(aligned_delay_to_steps(delay_ms, self.latency_steps, self.reference_step_ms, self.step_ms))
+    def longest_steps(self, delay_ms: float, dtype: torch.dtype) -> int:
+        """`whole_steps` of a delay that is as exact as those of a tensor, which it is a bound of."""
+        return _longest_steps(self, delay_ms, dtype)
+
+
+@lru_cache(maxsize=64)
+def _longest_steps(grid: TimeGrid, delay_ms: float, dtype: torch.dtype) -> int:
+    return int(grid.whole_steps(torch.tensor(delay_ms, dtype=dtype)))
