@@ -14,7 +14,6 @@ from blank_pictures import pictures_blank
 from small_training import SMALL_DEMO
 
 from spikebridge.cli.main import main
-from spikebridge.training import threads
 
 
 def pytest_collection_finish() -> None:
@@ -64,5 +63,5 @@ def blank_pictures() -> Iterator[None]:
 def blocks_on_threads() -> Iterator[None]:
     """Small work is done in as many blocks as there are threads, like large work."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threads, "FEWEST_NUMBERS", 0)
+        patch.setattr("spikebridge.training.threads.FEWEST_NUMBERS", 0)
         yield

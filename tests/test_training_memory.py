@@ -57,7 +57,6 @@ def has_large_pages() -> bool:
 
 
 LARGE_PAGES = """
-import resource
 from pathlib import Path
 import torch
 from spikebridge.training.memory import keep_freed_memory

@@ -97,14 +97,20 @@ def test_the_first_block_is_done_by_who_calls_and_the_others_at_the_same_time() 
     assert len(set(names)) == 3
 
 
+class Busy:
+    """A pool that begins nothing."""
+
+    def __init__(self) -> None:
+        self.futures: list[Future[object]] = []
+
+    def submit(self, *_: object) -> Future[object]:
+        self.futures.append(Future())
+        return self.futures[-1]
+
+
 def test_blocks_that_nobody_has_begun_are_done_by_who_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """The threads of the pool are busy, or slow to wake."""
     torch.set_num_threads(3)
-
-    class Busy:
-        def submit(self, *_: object) -> Future[object]:
-            return Future()
-
     monkeypatch.setattr(threads, "_pool", lambda _: Busy())
     blocks = in_blocks(5, lambda first, last: (first, last, threading.current_thread().name))
     here = threading.current_thread().name
@@ -113,23 +119,18 @@ def test_blocks_that_nobody_has_begun_are_done_by_who_calls(monkeypatch: pytest.
 
 def test_after_an_error_nothing_else_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(3)
-    futures: list[Future[object]] = []
-
-    class Busy:
-        def submit(self, *_: object) -> Future[object]:
-            futures.append(Future())
-            return futures[-1]
+    pool = Busy()
 
     def work(first: int, _last: int) -> None:
         done.append(first)
         raise ValueError(str(first))
 
     done: list[int] = []
-    monkeypatch.setattr(threads, "_pool", lambda _: Busy())
+    monkeypatch.setattr(threads, "_pool", lambda _: pool)
     with pytest.raises(ValueError, match="0"):
         in_blocks(3, work)
     assert done == [0]
-    assert all(future.cancelled() for future in futures)
+    assert all(future.cancelled() for future in pool.futures)
 
 
 @pytest.mark.parametrize("bad", [0, 1, 2])

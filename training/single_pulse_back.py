@@ -15,19 +15,8 @@ import numpy as np
 
 from spikebridge.training.compiled import compiled_gradient, compiled_within
 from spikebridge.training.fused_adjoint import flush
-from spikebridge.training.fused_types import (
-    ARCTAN,
-    BOXCAR,
-    FAST_SIGMOID,
-    SUMS,
-    TRIANGLE,
-    Constants,
-    Entries,
-    Floats,
-    Gradients,
-    Kind,
-    Traces,
-)
+from spikebridge.training.fused_types import SUMS, Constants, Entries, Floats, Gradients, Kind, Traces
+from spikebridge.training.threshold_adjoint import slope_at
 
 
 def backward_alone(
@@ -50,22 +39,6 @@ def backward_alone(
     loop = loop_alone(surrogate, kind.adaptive)
     state = np.zeros((3, size), dtype)
     loop(first, last, *rule, step, traces, grad.spikes, grad.raw, *state, Entries(*part), Entries(*grad.sums))
-
-
-@compiled_gradient
-def slope_at(surrogate: int, x: Any, numbers: Floats) -> Any:
-    """Slope of a spike at a distance `x` from the threshold, in widths."""
-    zero, half, one = numbers.dtype.type(0), numbers.dtype.type(0.5), numbers.dtype.type(1)
-    if surrogate == BOXCAR:
-        return half if abs(x) <= one else zero
-    if surrogate == TRIANGLE:
-        return max(one - abs(x), zero)
-    if surrogate == FAST_SIGMOID:
-        return one / ((one + abs(x)) * (one + abs(x)))
-    if surrogate == ARCTAN:
-        pi = numbers.dtype.type(np.pi)
-        return one / (one + (pi * x) * (pi * x))
-    return np.exp(-half * x * x) * numbers.dtype.type(0.3989422804014327)
 
 
 @cache

@@ -1,7 +1,7 @@
 """Loops of the way back through the threshold, by `spikebridge.training.surrogate.DERIVATIVES`.
 
-A loop per surrogate: one that chooses within has no vector instructions. Shapes are those of `fused_adjoint`: traces
-(batch, steps, n), what belongs to a sample (samples, n), parameters (n,).
+A loop per surrogate, whose number is a constant there: one that chooses within has no vector instructions. Shapes are
+those of `fused_adjoint`: traces (batch, steps, n), what belongs to a sample (samples, n), parameters (n,).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from spikebridge.training.compiled import compiled_gradient, compiled_within
-from spikebridge.training.fused_types import ARCTAN, BOXCAR, FAST_SIGMOID, TRIANGLE, Floats
+from spikebridge.training.fused_types import ARCTAN, BOXCAR, FAST_SIGMOID, GAUSSIAN, TRIANGLE, Floats
 
 
 @compiled_within
@@ -44,6 +44,22 @@ def threshold_adjoint(
 
 
 @compiled_gradient
+def slope_at(surrogate: int, x: Any, numbers: Floats) -> Any:
+    """Slope of a spike at a distance `x` from the threshold, in widths; `numbers` has the type of the result."""
+    zero, half, one = numbers.dtype.type(0), numbers.dtype.type(0.5), numbers.dtype.type(1)
+    if surrogate == BOXCAR:
+        return half if abs(x) <= one else zero
+    if surrogate == TRIANGLE:
+        return max(one - abs(x), zero)
+    if surrogate == FAST_SIGMOID:
+        return one / ((one + abs(x)) * (one + abs(x)))
+    if surrogate == ARCTAN:
+        pi = numbers.dtype.type(np.pi)
+        return one / (one + (pi * x) * (pi * x))
+    return np.exp(-half * x * x) * numbers.dtype.type(0.3989422804014327)
+
+
+@compiled_gradient
 def boxcar(
     first: int,
     now: int,
@@ -56,12 +72,11 @@ def boxcar(
     g_u: Floats,
 ) -> None:
     """`threshold_adjoint` by this surrogate."""
-    number = g_u.dtype.type
-    half, zero, one = number(0.5), number(0), number(1)
+    one = g_u.dtype.type(1)
     for k in range(len(g_u)):
         for n in range(g_u.shape[1]):
             x = (potentials[first + k, now, n] - theta[n]) / width
-            value = half if abs(x) <= one else zero
+            value = slope_at(BOXCAR, x, theta)
             g_u[k, n] += value * (one - closes * held[k, n]) * g_spikes[k, n]
 
 
@@ -78,12 +93,11 @@ def triangle(
     g_u: Floats,
 ) -> None:
     """`threshold_adjoint` by this surrogate."""
-    number = g_u.dtype.type
-    zero, one = number(0), number(1)
+    one = g_u.dtype.type(1)
     for k in range(len(g_u)):
         for n in range(g_u.shape[1]):
             x = (potentials[first + k, now, n] - theta[n]) / width
-            value = max(one - abs(x), zero)
+            value = slope_at(TRIANGLE, x, theta)
             g_u[k, n] += value * (one - closes * held[k, n]) * g_spikes[k, n]
 
 
@@ -100,12 +114,11 @@ def fast_sigmoid(
     g_u: Floats,
 ) -> None:
     """`threshold_adjoint` by this surrogate."""
-    number = g_u.dtype.type
-    one = number(1)
+    one = g_u.dtype.type(1)
     for k in range(len(g_u)):
         for n in range(g_u.shape[1]):
             x = (potentials[first + k, now, n] - theta[n]) / width
-            value = one / ((one + abs(x)) * (one + abs(x)))
+            value = slope_at(FAST_SIGMOID, x, theta)
             g_u[k, n] += value * (one - closes * held[k, n]) * g_spikes[k, n]
 
 
@@ -122,12 +135,11 @@ def arctan(
     g_u: Floats,
 ) -> None:
     """`threshold_adjoint` by this surrogate."""
-    number = g_u.dtype.type
-    one, pi = number(1), number(np.pi)
+    one = g_u.dtype.type(1)
     for k in range(len(g_u)):
         for n in range(g_u.shape[1]):
             x = (potentials[first + k, now, n] - theta[n]) / width
-            value = one / (one + (pi * x) * (pi * x))
+            value = slope_at(ARCTAN, x, theta)
             g_u[k, n] += value * (one - closes * held[k, n]) * g_spikes[k, n]
 
 
@@ -144,10 +156,9 @@ def gaussian(
     g_u: Floats,
 ) -> None:
     """`threshold_adjoint` by this surrogate."""
-    number = g_u.dtype.type
-    half, one, area = number(0.5), number(1), number(0.3989422804014327)
+    one = g_u.dtype.type(1)
     for k in range(len(g_u)):
         for n in range(g_u.shape[1]):
             x = (potentials[first + k, now, n] - theta[n]) / width
-            value = np.exp(-half * x * x) * area
+            value = slope_at(GAUSSIAN, x, theta)
             g_u[k, n] += value * (one - closes * held[k, n]) * g_spikes[k, n]
