@@ -68,15 +68,19 @@ def at_rate(rate_hz: float) -> Variant:
 
 
 def peers(folder: Path, epochs: int, hidden: tuple[int, ...], seeds: int) -> dict[str, list[Result]]:
-    """What `peers.py` kept per system: the learning rate with all seeds, none where some are missing."""
-    found: dict[tuple[str, float | None], list[Result]] = {}
+    """What `peers.py` kept per system: the settings with all seeds, none where some are missing."""
+    found: dict[tuple[str, float | None, float | None], list[Result]] = {}
     for path in sorted(folder.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         job = result["settings"]
         if job["system"] == "ours" or job["epochs"] != epochs or tuple(job["hidden"]) != hidden:
             continue
-        found.setdefault((job["system"], job["rate"]), []).append(result)
-    return {system: every for (system, _), every in found.items() if len(every) == seeds}
+        found.setdefault((job["system"], job["rate"], job.get("dropout")), []).append(result)
+    return {
+        system: sorted(every, key=lambda result: result["settings"]["seed"])
+        for (system, *_), every in found.items()
+        if len(every) == seeds
+    }
 
 
 def row(label: str, every: list[Result]) -> str:

@@ -1,9 +1,9 @@
-"""Which trainings are run, kept and shown: per system a search of the learning rate at seed 0, then all seeds."""
+"""Which trainings are run, kept and shown: per system a search of the learning rate at few seeds, then all seeds."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from accuracy import GROUPS
 from common import spread
 from peer_models import PEERS
-from peer_training import LABELS, MACHINES, Job, run_job
+from peer_training import LABELS, MACHINES, Job, run_job, shared_with_peers
 
 from spikebridge.bridge.provenance import source_sha256, versions
 from spikebridge.bridge.storage import atomic_path
@@ -20,7 +20,10 @@ from spikebridge.bridge.storage import atomic_path
 PACKAGES = ("snntorch", "norse", "spikingjelly", "DCLS")
 
 RATES = (1e-3, 3e-3, 1e-2)
-"""Of weights, Adam; every network gets the same three, and the one with the best validation at the first seed."""
+"""Of weights, Adam; every network gets the same three, and the one with the best validation at the first seeds."""
+
+WITH_DROPOUT = ("dcls_spikingjelly",)
+"""Peers whose dropout is searched too, where others than the published one are given."""
 
 SYSTEMS = (
     "ours",
@@ -51,7 +54,8 @@ def kept(job: Job, data_folder: Path, folder: Path) -> Result:
     """
     path = folder / f"{job.name}.json"
     code = source_sha256("bridge", "training") if job.system == "ours" else versions("torch", *PACKAGES)
-    settings = json.loads(json.dumps(asdict(job) | {"code": code}))
+    shared = {} if job.system == "ours" else {"shared": shared_with_peers(job)}
+    settings = json.loads(json.dumps(asdict(job) | {"code": code} | shared))
     if path.exists():
         found: Result = json.loads(path.read_text(encoding="utf-8"))
         if found["settings"] == settings:
@@ -65,19 +69,35 @@ def kept(job: Job, data_folder: Path, folder: Path) -> Result:
     return found
 
 
+@dataclass(frozen=True)
+class Search:
+    """What is tried for every network, and at how many of the first seeds; the best mean validation accuracy counts."""
+
+    rates: tuple[float, ...]
+    dropouts: tuple[float, ...] = ()
+    seeds: int = 1
+
+
 def results(
-    systems: list[str], job: Job, seeds: int, rates: tuple[float, ...], data_folder: Path, folder: Path
+    systems: list[str], job: Job, seeds: int, search: Search, data_folder: Path, folder: Path
 ) -> dict[str, list[Result]]:
-    """Per system one result per seed, all with the learning rate that was best on the validation set of seed 0."""
+    """Per system one result per seed, all with the settings that were best on validation sets."""
     folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[Result]] = {}
     for system in systems:
         if system in MACHINES:
             jobs = [replace(job, system=system, seed=seed) for seed in range(seeds)]
         else:
-            tried = {rate: kept(replace(job, system=system, rate=rate), data_folder, folder) for rate in rates}
-            best = max(tried, key=lambda rate: float(tried[rate]["validation"]))
-            jobs = [replace(job, system=system, rate=best, seed=seed) for seed in range(seeds)]
+            dropouts = (None, *search.dropouts) if system in WITH_DROPOUT else (None,)
+            choices = [replace(job, system=system, rate=rate, dropout=d) for rate in search.rates for d in dropouts]
+            validation = {
+                choice: sum(
+                    kept(replace(choice, seed=seed), data_folder, folder)["validation"] for seed in range(search.seeds)
+                )
+                for choice in choices
+            }
+            best = max(choices, key=lambda choice: validation[choice])
+            jobs = [replace(best, seed=seed) for seed in range(seeds)]
         found[system] = [kept(each, data_folder, folder) for each in jobs]
     return found
 
@@ -93,10 +113,10 @@ def accuracy_table(found: dict[str, list[Result]]) -> list[str]:
     for system, every in found.items():
         shares = [spread([100 * row["accuracy"][k] for row in every], ".1f") for k in range(len(GROUPS))]
         rate = "" if every[0]["rate_hz"] is None else spread([row["rate_hz"] for row in every], ".2f")
-        learning = every[0]["settings"]["rate"]
+        learning, dropout = every[0]["settings"]["rate"], every[0]["settings"]["dropout"]
         cells = [
             LABELS[system],
-            "" if learning is None else f"{learning:g}",
+            ("" if learning is None else f"{learning:g}") + ("" if dropout is None else f", dropout {dropout:g}"),
             *shares,
             rate,
             f"{min(row['core_seconds_per_epoch'] for row in every):.1f}",

@@ -52,6 +52,10 @@ class DclsSpikingJelly(nn.Module):
         for projection in self.projections:
             nn.init.constant_(projection.SIG, steps)
 
+    def set_dropout(self, share: float) -> None:
+        for dropout in self.dropouts:
+            dropout.p = share
+
     @torch.no_grad()
     def clamp_(self) -> None:
         for projection in self.projections:

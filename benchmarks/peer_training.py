@@ -54,7 +54,13 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Job:
-    """One training: `rate` is the learning rate of weights, None for what has none; `settings` change the example."""
+    """One training.
+
+    Attributes:
+        rate: learning rate of weights, None for what has none.
+        settings: change the example.
+        dropout: of a peer that has dropout, None for its published one.
+    """
 
     system: str
     seed: int
@@ -64,10 +70,14 @@ class Job:
     hidden: tuple[int, ...]
     threads: int = 2
     settings: tuple[str, ...] = ()
+    dropout: float | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.system}-seed{self.seed}" + ("" if self.rate is None else f"-rate{self.rate:g}")
+        parts = [f"{self.system}-seed{self.seed}"]
+        parts += [] if self.rate is None else [f"rate{self.rate:g}"]
+        parts += [] if self.dropout is None else [f"dropout{self.dropout:g}"]
+        return "-".join(parts)
 
 
 def training_config(job: Job) -> TrainingConfig:
@@ -83,6 +93,19 @@ def training_config(job: Job) -> TrainingConfig:
     if job.rate is not None:
         settings.append(f"optimiser.weight_rate={job.rate}")
     return load_config(job.config, settings).training
+
+
+def shared_with_peers(job: Job) -> dict[str, Any]:
+    """What the example sets for all networks, as JSON holds it."""
+    config = training_config(job)
+    optimiser = config.optimiser
+    found = {
+        "data": asdict(config.data),
+        "augmentation": asdict(config.augmentation),
+        "max_delay_ms": config.network.max_delay_ms,
+        "optimiser": [optimiser.batch_size, optimiser.weight_decay, optimiser.gradient_norm, optimiser.sigma_share],
+    }
+    return dict(json.loads(json.dumps(found)))
 
 
 def scores(system: str, potentials: Tensor) -> Tensor:
@@ -178,6 +201,9 @@ def train_peer(job: Job, data: Dataset, config: TrainingConfig) -> tuple[nn.Modu
         (config.data.channels, *job.hidden, len(data.class_names)), round(config.network.max_delay_ms / STEP_MS)
     )
     network = Gru(shape) if job.system == "gru" else PEERS[job.system].build(shape)
+    if job.dropout is not None:
+        assert isinstance(network, DclsSpikingJelly)
+        network.set_dropout(job.dropout)
     first = data.train.events.select(range(2 * config.optimiser.batch_size))
     set_rate(network, dense_counts(first, data.train.duration_ms, STEP_MS), RATE_HZ)
     optimiser = optimiser_of(network, job.rate, config.optimiser.weight_decay)

@@ -199,3 +199,33 @@ def test_peers_are_read_with_the_same_epochs_sizes_and_all_seeds(load: ModuleTyp
     assert found.keys() == {"gru", "svm"}
     assert [result["settings"]["rate"] for result in found["gru"]] == [0.001, 0.001]
     assert frontier.peers(tmp_path, 30, (128, 128), 2) == {}
+
+
+def test_peers_and_ours_are_compared_at_the_same_seed_however_many_there_are(load: ModuleType, tmp_path: Path) -> None:
+    """By name seed 10 comes before seed 2."""
+    frontier = importlib.import_module("frontier")
+    for seed in range(11):
+        settings = {"system": "gru", "rate": 0.01, "epochs": 20, "hidden": [128, 128], "seed": seed}
+        (tmp_path / f"gru-seed{seed}-rate0.01.json").write_text(json.dumps({"settings": settings}))
+    (found,) = frontier.peers(tmp_path, 20, (128, 128), 11).values()
+    assert [result["settings"]["seed"] for result in found] == list(range(11))
+
+
+def test_settings_of_peers_are_those_with_the_best_mean_over_the_first_seeds(
+    load: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peers = importlib.import_module("peer_accuracy")
+    validation = {(0.01, None): [0.9, 0.1], (0.01, 0.1): [0.6, 0.7], (0.03, None): [0.7, 0.5], (0.03, 0.1): [0.5, 0.5]}
+    monkeypatch.setattr(
+        peers, "kept", lambda job, *_: {"validation": [*validation[job.rate, job.dropout], 0.0][job.seed], "job": job}
+    )
+    job = peers.Job("", 0, 20, None, example(), (128, 128))
+    search = peers.Search((0.01, 0.03), (0.1,), seeds=2)
+    found = peers.results(["dcls_spikingjelly"], job, 3, search, tmp_path, tmp_path)["dcls_spikingjelly"]
+    assert [(each["job"].rate, each["job"].dropout, each["job"].seed) for each in found] == [
+        (0.01, 0.1, seed) for seed in range(3)
+    ]
+    shared = importlib.import_module("peer_training").shared_with_peers(job)
+    assert shared["augmentation"]["shift_channels"] == 3
+    assert shared["max_delay_ms"] == 250.0
+    assert shared == json.loads(json.dumps(shared))

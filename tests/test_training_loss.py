@@ -17,6 +17,7 @@ from spikebridge.training.dataset import load_dataset
 from spikebridge.training.fit import first_candidate
 from spikebridge.training.loss import close_pairs_hz, rate_penalty, rates_hz
 from spikebridge.training.network import FoldableBatchNorm, SpikingNetwork, scale_weights_to_data
+from spikebridge.training.propagators import entries_of
 from spikebridge.training.scan import scan
 
 
@@ -138,7 +139,7 @@ def test_the_gradient_can_pass_where_refractoriness_prevents_a_spike(kernels: Li
         neuron = layer.neurons.tensors(10.0)
         arrivals = torch.zeros(1, 6, neuron.bias.numel())
         # To 1.5 in step 1, which fires and leaves 0.5, within the surrogate's reach, frozen to the end.
-        arrivals[0, 0] = 1.5 / neuron.step.u_c.detach()
+        arrivals[0, 0] = 1.5 / entries_of(neuron.step).u_c.detach()
         arrivals.requires_grad_()
         spikes, _ = layer.scan(neuron, arrivals)
         assert spikes.sum() == spikes[0, 1].sum() == neuron.bias.numel()

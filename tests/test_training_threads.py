@@ -3,8 +3,9 @@
 import multiprocessing
 import threading
 import time
+import weakref
 from collections.abc import Iterator
-from concurrent.futures import Future
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -97,40 +98,83 @@ def test_the_first_block_is_done_by_who_calls_and_the_others_at_the_same_time() 
     assert len(set(names)) == 3
 
 
-class Busy:
-    """A pool that begins nothing."""
+@contextmanager
+def helpers_elsewhere() -> Iterator[None]:
+    """The threads are with another call and stay there."""
+    inside, ended = threading.Barrier(4, timeout=20), threading.Event()
 
-    def __init__(self) -> None:
-        self.futures: list[Future[object]] = []
+    def long(_first: int, _last: int) -> None:
+        inside.wait()
+        assert ended.wait(timeout=20)
 
-    def submit(self, *_: object) -> Future[object]:
-        self.futures.append(Future())
-        return self.futures[-1]
+    other = threading.Thread(target=in_blocks, args=(3, long))
+    other.start()
+    inside.wait()
+    try:
+        yield
+    finally:
+        ended.set()
+        other.join()
 
 
-def test_blocks_that_nobody_has_begun_are_done_by_who_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The threads of the pool are busy, or slow to wake."""
+def test_blocks_that_nobody_has_begun_are_done_by_who_calls() -> None:
     torch.set_num_threads(3)
-    monkeypatch.setattr(threads, "_pool", lambda _: Busy())
-    blocks = in_blocks(5, lambda first, last: (first, last, threading.current_thread().name))
     here = threading.current_thread().name
+    with helpers_elsewhere():
+        blocks = in_blocks(5, lambda first, last: (first, last, threading.current_thread().name))
     assert blocks == [(0, 1, here), (1, 3, here), (3, 5, here)]
 
 
-def test_after_an_error_nothing_else_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+def test_after_an_error_nothing_else_begins(kind: type[BaseException]) -> None:
     torch.set_num_threads(3)
-    pool = Busy()
+    done: list[int] = []
 
     def work(first: int, _last: int) -> None:
         done.append(first)
-        raise ValueError(str(first))
+        raise kind(str(first))
 
-    done: list[int] = []
-    monkeypatch.setattr(threads, "_pool", lambda _: pool)
-    with pytest.raises(ValueError, match="0"):
+    with helpers_elsewhere(), pytest.raises(kind, match="0"):
         in_blocks(3, work)
     assert done == [0]
-    assert all(future.cancelled() for future in pool.futures)
+    assert in_blocks(3, lambda first, _last: first) == [0, 1, 2]
+
+
+def test_calls_of_several_threads_at_once_and_within_calls_do_not_get_in_each_others_way() -> None:
+    torch.set_num_threads(3)
+
+    def within(first: int, last: int) -> int:
+        return sum(in_blocks(last - first, lambda a, b: sum(range(first + a, first + b))))
+
+    def many(wrong: list[int]) -> None:
+        wrong.extend(size for size in range(2, 300) if sum(in_blocks(size, within)) != size * (size - 1) // 2)
+
+    wrong: list[int] = []
+    callers = [threading.Thread(target=many, args=(wrong,)) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert wrong == []
+    names = [thread.name for thread in threading.enumerate()]
+    assert sum(name.startswith("spikebridge") for name in names) <= max(2, len(threads._helpers))
+
+
+def test_nothing_of_a_call_is_kept_after_it() -> None:
+    class Large:
+        pass
+
+    large = Large()
+    gone = weakref.ref(large)
+    together = threading.Barrier(2, timeout=20)
+    in_blocks(2, lambda _first, _last, held=large: together.wait())  # type: ignore[misc]
+    del large
+    # The thread that helped lets go of it just after it has said that it is done.
+    for _ in range(1000):
+        if gone() is None:
+            break
+        time.sleep(0.001)
+    assert gone() is None
 
 
 @pytest.mark.parametrize("bad", [0, 1, 2])

@@ -115,15 +115,16 @@ class DelayedProjection(nn.Module):
         length = longest + 1
         if self.training:
             sigma_steps = max(self.sigma_ms / grid.step_ms, SIGMA_END_STEPS)
+            if by_events:
+                width_steps, taps = sigma_steps + SIGMA_OFFSET, taps_of(sigma_steps, length)
+                synapses = self.weight, self.delay_ms, width_steps, length
+                if taps <= max(NARROW_TAPS, length // 4):
+                    return narrow_projection(spikes, *synapses, taps, kept, grid.unit)
+                return kernel_projection(spikes, *synapses, kept, grid.unit)
             delay_steps = grid.fractional_steps(self.delay_ms)
             if kernels == "card" and fetching_pays(taps_of(sigma_steps, length), length):
                 return projection_on_card(spikes, *narrow_kernel(self.weight, delay_steps, sigma_steps, length))
-            if not by_events:
-                return _convolved(spikes, delay_kernel(self.weight, delay_steps, sigma_steps, length))
-            width_steps, taps = sigma_steps + SIGMA_OFFSET, taps_of(sigma_steps, length)
-            if taps <= max(NARROW_TAPS, length // 4):
-                return narrow_projection(spikes, self.weight, delay_steps, width_steps, length, taps, kept)
-            return kernel_projection(spikes, self.weight, delay_steps, width_steps, length, kept)
+            return _convolved(spikes, delay_kernel(self.weight, delay_steps, sigma_steps, length))
         whole = grid.whole_steps(self.delay_ms)
         if by_events:
             return event_projection(spikes, self.weight[..., None], whole.to(torch.int32), kept)
@@ -148,9 +149,8 @@ def later(arrivals: Tensor, steps: int) -> Tensor:
 def _events_pay(spikes: Tensor) -> bool:
     """Whether the work per event is less than that of a dense convolution, by some samples: see `MOST_DENSITY`."""
     dense = spikes.detach().contiguous().numpy()
-    some = range(0, len(dense), max(len(dense) // SAMPLES_COUNTED, 1))
-    events = sum(count_events(dense[sample : sample + 1]) for sample in some)
-    return events <= MOST_DENSITY * len(some) * math.prod(dense.shape[1:])
+    every = max(len(dense) // SAMPLES_COUNTED, 1)
+    return count_events(dense, every) <= MOST_DENSITY * len(range(0, len(dense), every)) * math.prod(dense.shape[1:])
 
 
 def _convolved(spikes: Tensor, kernel: Tensor) -> Tensor:

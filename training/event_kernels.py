@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from spikebridge.training.compiled import compiled
 from spikebridge.training.event_lists import Floats, Ints
-from spikebridge.training.lanes import add_product, load, plus_product, store
+from spikebridge.training.lanes import add_product, load, plus_product, store, zeros
 
 type Kernel = Callable[..., None]
 
@@ -91,7 +91,7 @@ def arrive(layout: Layout) -> Kernel:
 
 @cache
 def gather(layout: Layout) -> Kernel:
-    """The loop for the gradient of `stretch`: each event meets the gradient of what it added to."""
+    """The loop for the gradient of `stretch`, which is written: each event meets the gradient of what it added to."""
     rows, lanes = layout.rows, layout.lanes
 
     @compiled
@@ -125,11 +125,11 @@ def gather(layout: Layout) -> Kernel:
                                 buffer[begin + n] = arrived[at + n]
                 for i in range(sources):
                     start, end = place[block, i], place[block, i + 1]
-                    if start == end:
+                    if start == end and block:
                         continue
                     for c in range(0, length, rows * lanes):
                         at = (group * sources + i) * length + c
-                        total = load(into, at, rows, lanes)
+                        total = load(into, at, rows, lanes) if block else zeros(into, rows, lanes)
                         for event in range(start, end):
                             total = plus_product(total, value[event], buffer, position[event] * lanes + c)
                         store(into, at, total)

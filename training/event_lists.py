@@ -22,12 +22,13 @@ type Ints = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventLists:
-    """Events by block of samples, then source, then sample, then time.
+    """Events by block of samples, then source; within, see `_list_events`.
 
     Attributes:
         place: (blocks, sources + 1) where the events of each source start and end in the lists.
-        position: (E,) step of each event plus `stride` times the sample's number within its block.
-        value: (E,) what the event is multiplied by; events that dropout silences are not there.
+        position: step of each event plus `stride` times the sample's number within its block. A block has room for as
+            many events as there can be; what is not in a place is nothing.
+        value: what the event is multiplied by; events that dropout silences are not there.
         samples: of a block; the last block may have fewer.
     """
 
@@ -36,73 +37,71 @@ class EventLists:
     value: np.ndarray
     samples: int
 
+    @property
+    def events(self) -> int:
+        """How many there are."""
+        return int((self.place[:, -1] - self.place[:, 0]).sum())
+
     @classmethod
     def of(cls, spikes: Tensor, samples: int, stride: int, kept: Tensor | None = None) -> EventLists:
         """The entries other than 0 of (batch, steps, sources), times `kept` (batch, sources)."""
         dense = spikes.detach().contiguous().numpy()
         factor = (spikes.new_ones((len(spikes), spikes.shape[2])) if kept is None else kept.contiguous()).numpy()
         batch, steps, sources = dense.shape
-        blocks = -(-batch // samples)
-        room = samples * steps * sources
-        source, step = np.empty((blocks, room), dtype=np.int32), np.empty((blocks, room), dtype=np.int32)
-        number = np.empty((blocks, room), dtype=dense.dtype)
-        counts = np.zeros((blocks, sources), dtype=np.int64)
-        found = (dense, factor, samples, stride, source, step, number, counts)
-        in_blocks(blocks, lambda first, last: _find_events(first, last, *found), dense.size)
-        ends = np.cumsum(counts.ravel()).reshape(blocks, sources)
-        place = np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1)
-        total = int(counts.sum())
-        position, value = np.empty(total, dtype=np.int64), np.empty(total, dtype=dense.dtype)
-        lists = (source, step, number, place, position, value)
-        in_blocks(blocks, lambda first, last: _list_events(first, last, *lists), total)
+        blocks, room = -(-batch // samples), samples * steps * sources
+        place = np.empty((blocks, sources + 1), dtype=np.int64)
+        position, value = np.empty(blocks * room, dtype=np.int32), np.empty(blocks * room, dtype=dense.dtype)
+
+        def work(first: int, last: int) -> None:
+            found = [np.empty(room, dtype=kind) for kind in (np.int32, np.int32, dense.dtype)]
+            list_events(first, last, dense, factor, samples, stride, *found, place, position, value)
+
+        in_blocks(blocks, work, dense.size)
         return cls(place, position, value, samples)
 
 
 @compiled
-def _find_events(
+def list_events(
     first: int,
     last: int,
     spikes: Floats,
     factor: Floats,
     samples: int,
     stride: int,
-    source: Ints,
-    position: Ints,
-    value: Floats,
-    counts: Ints,
-) -> None:
-    """The events of blocks `first .. last - 1` by sample and time, and how many there are per source."""
-    batch, steps, sources = spikes.shape
-    numbers, fires = spikes.ravel(), np.empty(sources, np.int64)
-    for block in range(first, last):
-        found = 0
-        for b in range(block * samples, min((block + 1) * samples, batch)):
-            for t in range(steps):
-                at = (b * steps + t) * sources
-                for event in range(who_fires(numbers, at, sources, fires)):
-                    i = fires[event]
-                    if factor[b, i] != 0:
-                        source[block, found], value[block, found] = i, numbers[at + i] * factor[b, i]
-                        position[block, found] = (b - block * samples) * stride + t
-                        counts[block, i] += 1
-                        found += 1
-
-
-@compiled
-def _list_events(
-    first: int,
-    last: int,
-    source: Ints,
+    found_source: Ints,
     found_position: Ints,
     found_value: Floats,
     place: Ints,
     position: Ints,
     value: Floats,
 ) -> None:
-    """The events of blocks `first .. last - 1` by source."""
+    """The events of blocks `first .. last - 1`, found by sample and time, by source.
+
+    Those of the second half of the events of a source lie between those of the first: what the loops add to for one
+    event then was written for the one before the last, and is no longer on its way.
+    """
+    batch, steps, sources = spikes.shape
+    numbers, fires, seen = spikes.ravel(), np.empty(sources, np.int64), np.empty(sources, np.int64)
     for block in range(first, last):
-        free = place[block, :-1].copy()
-        for event in range(place[block, -1] - place[block, 0]):
-            i = source[block, event]
-            position[free[i]], value[free[i]] = found_position[block, event], found_value[block, event]
-            free[i] += 1
+        found, seen[:] = 0, 0
+        for b in range(block * samples, min((block + 1) * samples, batch)):
+            for t in range(steps):
+                at = (b * steps + t) * sources
+                for event in range(who_fires(numbers, at, sources, fires)):
+                    i = fires[event]
+                    if factor[b, i] != 0:
+                        found_source[found], found_value[found] = i, numbers[at + i] * factor[b, i]
+                        found_position[found] = (b - block * samples) * stride + t
+                        seen[i] += 1
+                        found += 1
+        place[block, 0] = block * found_source.size
+        for i in range(sources):
+            place[block, i + 1] = place[block, i] + seen[i]
+        seen[:] = 0
+        for event in range(found):
+            i = found_source[event]
+            start, number = place[block, i], seen[i]
+            half = (place[block, i + 1] - start + 1) // 2
+            here = start + (2 * number if number < half else 2 * (number - half) + 1)
+            position[here], value[here] = found_position[event], found_value[event]
+            seen[i] += 1

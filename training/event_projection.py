@@ -21,7 +21,9 @@ from spikebridge.training.lanes import MOST_ROWS, rows_for
 from spikebridge.training.narrow_events import arrive_each, gather_each
 from spikebridge.training.narrow_lanes import narrow_lanes
 from spikebridge.training.packed import (
+    PLAIN,
     Packed,
+    Unit,
     delays_first,
     every_delay,
     few_delays,
@@ -111,40 +113,43 @@ def few_projection(spikes: Tensor, few: Few, kept: Tensor | None = None) -> Tens
 def kernel_projection(
     spikes: Tensor,
     weight: Tensor,
-    delay_steps: Tensor,
+    delay: Tensor,
     width_steps: float,
     length: int,
     kept: Tensor | None = None,
+    unit: Unit = PLAIN,
 ) -> Tensor:
     """Arrivals through Gaussian kernels over the delays 0 .. length - 1, see `lane_kernel`; differentiable.
 
     Args:
         spikes: (batch, steps, sources), most of them 0; any value.
         weight: (targets, sources).
-        delay_steps: (targets, sources).
+        delay: (targets, sources), steps in this unit.
         width_steps: standard deviation of the Gaussian.
         length: delays in steps.
         kept: see `event_projection`.
+        unit: see `delay`.
 
     Returns:
         (batch, steps, targets).
     """
     packed = every_delay(len(weight), length, weight.dtype)
-    return _arrivals(spikes, packed, lane_kernel(weight, delay_steps, width_steps, packed), None, kept)
+    return _arrivals(spikes, packed, lane_kernel(weight, delay, width_steps, packed, unit), None, kept)
 
 
 def narrow_projection(
     spikes: Tensor,
     weight: Tensor,
-    delay_steps: Tensor,
+    delay: Tensor,
     width_steps: float,
     length: int,
     taps: int,
     kept: Tensor | None = None,
+    unit: Unit = PLAIN,
 ) -> Tensor:
     """`kernel_projection` at the `taps` delays nearest to that of each synapse alone, see `narrow_lanes`."""
     packed = few_delays(len(weight), taps, weight.dtype)
-    stretch, lag = narrow_lanes(weight, delay_steps, width_steps, length, packed)
+    stretch, lag = narrow_lanes(weight, delay, width_steps, length, packed, unit)
     return few_projection(spikes, Few(packed, stretch, lag, length - taps), kept)
 
 
@@ -176,7 +181,8 @@ class _Arrivals(torch.autograd.Function):
         grad_spikes: Tensor | None = None
         grad_stretch: Tensor | None = None
         if ctx.needs_input_grad[1]:
-            grad_stretch = torch.zeros_like(stretch, memory_format=torch.contiguous_format)
+            new = torch.empty_like if len(grad) else torch.zeros_like  # the first block of samples writes it
+            grad_stretch = new(stretch, memory_format=torch.contiguous_format)
             ctx.journey.run(gather_each if ctx.packed.layout.each else gather, ctx.packed, grad_stretch, grad)
         if ctx.needs_input_grad[0]:
             grad_spikes = _spread_back(ctx.packed, stretch, ctx.few, ctx.kept, grad)
@@ -189,39 +195,38 @@ class Journey(NamedTuple):
     Attributes:
         events: in blocks of samples whose arrivals fit the cache.
         stride: steps of a sample and of the longest delay.
-        lag: of targets that have their own, see `Few`.
+        offset: of targets that have a lag of their own, see `spikebridge.training.narrow_events`.
     """
 
     events: EventLists
     stride: int
-    lag: np.ndarray | None
+    offset: np.ndarray | None
 
     @classmethod
     def of(cls, spikes: Tensor, packed: Packed, few: Few | None, kept: Tensor | None) -> Journey:
         """Lists for spikes (batch, steps, sources)."""
-        lag, stride = None, spikes.shape[1] + packed.reach
-        if few is not None and packed.layout.each:
-            lag, stride = few.lag.numpy(), stride + few.longest
+        each = few if packed.layout.each else None
+        stride = spikes.shape[1] + packed.reach + (0 if each is None else each.longest)
         numbers = BUFFER_BYTES // spikes.element_size()
         samples = max(1, min(numbers // (stride * packed.layout.together), len(spikes)))
-        return cls(EventLists.of(spikes, samples, stride, kept), stride, lag)
+        offset = None
+        if each is not None:
+            offset = each.lag.numpy() + np.arange(packed.layout.together, dtype=np.int32) * (samples * stride)
+        return cls(EventLists.of(spikes, samples, stride, kept), stride, offset)
 
     def run(self, kernel: Any, packed: Packed, stretch: Tensor, arrivals: Tensor) -> None:
         """The loop of the layout on threads, each with a buffer of its own."""
         together, events = packed.layout.together, self.events
-        lists = (events.place, events.position, events.value, events.samples, self.stride)
+        own = () if self.offset is None else (self.offset,)
+        lists = (events.place, events.position, events.value, events.samples, self.stride, *own)
         stretch_array, arrivals_array = stretch.numpy(), arrivals.numpy()
 
         def work(first: int, last: int) -> None:
             # PyTorch's memory starts at a cache line, so that no register straddles two.
             buffer = stretch.new_empty((events.samples * self.stride + packed.reach) * together).numpy()
-            if self.lag is None:
-                kernel(packed.layout)(first, last, *lists, stretch_array, buffer, arrivals_array)
-            else:
-                offset = np.empty(together, dtype=np.int64)
-                kernel(packed.layout)(first, last, *lists, self.lag, stretch_array, buffer, offset, arrivals_array)
+            kernel(packed.layout)(first, last, *lists, stretch_array, buffer, arrivals_array)
 
-        in_blocks(packed.groups, work, len(events.position) * packed.groups * packed.length)
+        in_blocks(packed.groups, work, events.events * packed.groups * packed.length)
 
 
 def _spread_back(packed: Packed, stretch: Tensor, few: Few | None, kept: Tensor, grad_arrivals: Tensor) -> Tensor:

@@ -25,7 +25,6 @@ from torch.autograd.function import once_differentiable
 
 from spikebridge.bridge.arrays import FloatArray
 from spikebridge.training.compiled import compiled, compiled_gradient
-from spikebridge.training.propagators import StepTensors
 
 TERMS = 14
 LARGEST_NORM = 0.5
@@ -42,20 +41,21 @@ TAU_WITHOUT_EFFECT_MS = 100.0
 """Of an adaptation that there is none of: nothing couples u and w."""
 
 
-def exact_steps_of(
-    populations: list[tuple[Tensor, ...]], tau_syn_ms: float | None, step_ms: float
-) -> list[StepTensors]:
+def exact_steps_of(populations: list[tuple[Tensor, ...]], tau_syn_ms: float | None, step_ms: float) -> list[Tensor]:
     """`spikebridge.training.propagators.exact_step` of several populations on the CPU, differentiable once.
 
     Args:
         populations: tau_membrane_ms, and with adaptation tau_adaptation_ms and adaptation_coupling, (n,) each.
         tau_syn_ms: decay of exponential synapses, None for other kinds.
         step_ms: length of the step.
+
+    Returns:
+        Per population the entries of `StepTensors` in their order, (entries, n).
     """
     counts = tuple(len(parameters) for parameters in populations)
     flat = [parameter for parameters in populations for parameter in parameters]
     packed: tuple[Tensor, ...] = _ExactSteps.apply(step_ms, tau_syn_ms, counts, *flat)  # type: ignore[no-untyped-call]
-    return [StepTensors(*of_one.unbind()) for of_one in packed]
+    return list(packed)
 
 
 class _ExactSteps(torch.autograd.Function):

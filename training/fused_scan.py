@@ -18,6 +18,7 @@ from spikebridge.bridge.spec import Reset, SynapseKind
 from spikebridge.training import fused_types
 from spikebridge.training.fused_backward import backward
 from spikebridge.training.fused_forward import forward
+from spikebridge.training.propagators import in_one
 from spikebridge.training.scan import NeuronTensors
 from spikebridge.training.single_pulse import single_pulses
 from spikebridge.training.single_pulse_back import backward_alone
@@ -61,7 +62,7 @@ def fused_scan(
         surrogate,
         tuple(lags),
         arrivals,
-        torch.stack(list(neuron.step)),
+        in_one(neuron.step),
         neuron.bias,
         neuron.adaptation_jump,
         arrivals.new_empty(0) if scale is None else scale,
@@ -126,14 +127,14 @@ class _Scan(torch.autograd.Function):
             arrived = traces.raw * constants.scale
             traces = traces._replace(due=arrived, current=arrived)
 
-        def work(first: int, last: int) -> list[Tensor]:
-            sums = [due.new_zeros((fused_types.SUMS, due.shape[2])), torch.zeros_like(recurrent)]
-            into = fused_types.Gradients(spikes, potentials, _numpy(grad_raw), *(_numpy(total) for total in sums))
+        def work(first: int, last: int) -> list[fused_types.Floats]:
+            sums = [np.zeros(shape, width.dtype) for shape in ((fused_types.SUMS, due.shape[2]), recurrent.shape)]
+            into = fused_types.Gradients(spikes, potentials, grad_raw.numpy(), *sums)
             way_back(first, last, kind, constants, traces, SURROGATES[ctx.surrogate.name], width, into)
             return sums
 
         blocks = in_blocks(len(due), work, _numbers(due, recurrent))
-        sums, grad_recurrent = (torch.stack(parts).sum(0) for parts in zip(*blocks, strict=True))
+        sums, grad_recurrent = (torch.from_numpy(sum(parts[1:], parts[0])) for parts in zip(*blocks, strict=True))
         grad_step, (bias, jump, scale) = sums[: fused_types.ENTRIES], sums[fused_types.ENTRIES :]
         grad_scale = scale if len(constants.scale) else None
         return None, None, None, grad_raw, grad_step, bias, jump, grad_scale, grad_recurrent

@@ -16,30 +16,31 @@ from torch.autograd.function import once_differentiable
 
 from spikebridge.training.compiled import compiled
 from spikebridge.training.event_lists import Floats
-from spikebridge.training.packed import Packed, one_by_one, side_by_side
+from spikebridge.training.packed import PLAIN, Packed, Unit, one_by_one, side_by_side
 from spikebridge.training.threads import in_blocks
 
 LEAST_EXPONENT = -64.0
 """Below, g_d is 0: beside that of the nearest delay it is nothing, and processors are slow with such small numbers."""
 
 
-def lane_kernel(weight: Tensor, delay_steps: Tensor, width_steps: float, packed: Packed) -> Tensor:
+def lane_kernel(weight: Tensor, delay: Tensor, width_steps: float, packed: Packed, unit: Unit = PLAIN) -> Tensor:
     """Stretches (groups, sources, length), differentiable in weights and delays.
 
     Args:
         weight: (targets, sources).
-        delay_steps: (targets, sources).
+        delay: (targets, sources), steps in this unit.
         width_steps: s, the standard deviation of the Gaussian.
         packed: targets side by side.
+        unit: see `delay`.
     """
-    result: Tensor = _LaneKernel.apply(weight, delay_steps, width_steps, packed)  # type: ignore[no-untyped-call]
+    result: Tensor = _LaneKernel.apply(weight, delay, width_steps, packed, unit)  # type: ignore[no-untyped-call]
     return result
 
 
 class _LaneKernel(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, delay_steps: Tensor, width_steps: float, packed: Packed) -> Tensor:
-        weights, delays = (side_by_side(packed, tensor.detach()) for tensor in (weight, delay_steps))
+    def forward(ctx: Any, weight: Tensor, delay: Tensor, width_steps: float, packed: Packed, unit: Unit) -> Tensor:
+        weights, delays = side_by_side(packed, weight), side_by_side(packed, delay, unit)
         shape = (packed.groups, weight.shape[1], packed.reach, packed.layout.lanes)
         share = weight.new_empty(shape)
         exponents = (packed.delays, delays.numpy(), 1 / width_steps, share.numpy())
@@ -49,7 +50,7 @@ class _LaneKernel(torch.autograd.Function):
         arrays = (weights.numpy(), share.numpy(), kernel.numpy())
         in_blocks(packed.groups, lambda first, last: _normalise(first, last, *arrays), share.numel())
         ctx.kept = weights, delays, share
-        ctx.width_steps, ctx.packed = width_steps, packed
+        ctx.width_steps, ctx.packed, ctx.unit = width_steps, packed, unit
         return kernel.flatten(2)
 
     @staticmethod
@@ -61,7 +62,8 @@ class _LaneKernel(torch.autograd.Function):
         arrays = [tensor.numpy() for tensor in (weights, delays, share, grad, grad_weight, grad_delay)]
         in_blocks(len(weights), lambda first, last: _gradient(first, last, *arrays), share.numel())
         grad_delay *= ctx.width_steps**-2
-        return one_by_one(ctx.packed, grad_weight), one_by_one(ctx.packed, grad_delay), None, None
+        of_delay = one_by_one(ctx.packed, grad_delay, ctx.unit)
+        return one_by_one(ctx.packed, grad_weight), of_delay, None, None, None
 
 
 @compiled

@@ -9,7 +9,7 @@ another unless they have offsets. A product and the sum it goes into are rounded
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite.binding
 from llvmlite import ir
@@ -70,17 +70,25 @@ def pointers(
     return [builder.bitcast(place, vector.as_pointer()) for place in places]
 
 
-def _places(
-    context: Any, builder: Any, array_type: Any, array: Any, at: Any, offsets_type: Any, offsets: Any, block: Block
-) -> list[Any]:
-    """Where each row lies, if `offsets` has its distance from `at`, as pointers to vectors."""
+class _Rows(NamedTuple):
+    """Rows of an array, each at its distance from an index: what the compiler calls all of that."""
+
+    array: Any
+    at: Any
+    offsets: Any
+    first: Any
+
+
+def _places(context: Any, builder: Any, types_of: _Rows, values: _Rows, block: Block) -> list[Any]:
+    """Where each row lies, if `offsets` has its distance from `at`, from `first` on, as pointers to vectors."""
     vector = context.get_value_type(block).element
-    data = context.make_array(array_type)(context, builder, array).data
-    numbers = context.make_array(offsets_type)(context, builder, offsets).data
-    places = []
+    data = context.make_array(types_of.array)(context, builder, values.array).data
+    numbers = context.make_array(types_of.offsets)(context, builder, values.offsets).data
+    begin, places = builder.gep(data, [values.at]), []
     for row in range(block.rows):
-        offset = builder.load(builder.gep(numbers, [context.get_constant(types.intp, row)]))
-        places.append(builder.bitcast(builder.gep(data, [builder.add(at, offset)]), vector.as_pointer()))
+        index = builder.add(values.first, context.get_constant(types.intp, row))
+        offset = context.cast(builder, builder.load(builder.gep(numbers, [index])), types_of.offsets.dtype, types.intp)
+        places.append(builder.bitcast(builder.gep(begin, [offset]), vector.as_pointer()))
     return places
 
 
@@ -178,35 +186,35 @@ def _plus_product(_context: Any, block: Any, factor: Any, array: Any, at: Any) -
 
 
 def _add_product_each(
-    _context: Any, array: Any, offsets: Any, at: Any, factor: Any, block: Any
+    _context: Any, array: Any, at: Any, offsets: Any, first: Any, factor: Any, block: Any
 ) -> tuple[Any, Callable[..., Any]]:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        rows_of, distances, index, factor_value, rows = arguments
+        *where, factor_value, rows = arguments
         everywhere = _everywhere(builder, factor_value, context.get_value_type(block).element)
-        places = _places(context, builder, array, rows_of, index, offsets, distances, block)
+        places = _places(context, builder, _Rows(array, at, offsets, first), _Rows(*where), block)
         for row, pointer in enumerate(places):
             before = vector_at(context, builder, pointer, block.dtype)
             written = builder.store(_sum(builder, before, everywhere, builder.extract_value(rows, row)), pointer)
             written.align = before.align
         return context.get_dummy_value()
 
-    return types.void(array, offsets, types.intp, block.dtype, block), code
+    return types.void(array, types.intp, offsets, types.intp, block.dtype, block), code
 
 
 def _plus_product_each(
-    _context: Any, block: Any, factor: Any, array: Any, offsets: Any, at: Any
+    _context: Any, block: Any, factor: Any, array: Any, at: Any, offsets: Any, first: Any
 ) -> tuple[Any, Callable[..., Any]]:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        total, factor_value, rows_of, distances, index = arguments
+        total, factor_value, *where = arguments
         everywhere = _everywhere(builder, factor_value, context.get_value_type(block).element)
-        places = _places(context, builder, array, rows_of, index, offsets, distances, block)
+        places = _places(context, builder, _Rows(array, at, offsets, first), _Rows(*where), block)
         for row, pointer in enumerate(places):
             vector = vector_at(context, builder, pointer, block.dtype)
             row_total = _sum(builder, builder.extract_value(total, row), everywhere, vector)
             total = builder.insert_value(total, row_total, row)
         return total
 
-    return block(block, block.dtype, array, offsets, types.intp), code
+    return block(block, block.dtype, array, types.intp, offsets, types.intp), code
 
 
 def _plus_taps(
@@ -286,10 +294,12 @@ plus_product: Callable[..., Any] = intrinsic(_plus_product)
 """`plus_product(block, factor, array, at)`: the block plus a number times the rows at an index."""
 
 add_product_each: Callable[..., Any] = intrinsic(_add_product_each)
-"""`add_product_each(array, offsets, at, factor, block)`: `add_product` to rows apart, each at its offset from `at`."""
+"""`add_product_each(array, at, offsets, first, factor, block)`: `add_product` to rows apart.
+
+Each lies at its offset from `at`; that of the first row is `offsets[first]`, and so on."""
 
 plus_product_each: Callable[..., Any] = intrinsic(_plus_product_each)
-"""`plus_product_each(block, factor, array, offsets, at)`: the block plus a number times rows, each at its offset."""
+"""`plus_product_each(block, factor, array, at, offsets, first)`: `plus_product` with rows that lie like that."""
 
 plus_taps: Callable[..., Any] = intrinsic(prefer_literal=True)(_plus_taps)
 """`plus_taps(block, numbers, first, array, at, taps)`: `plus_product` for `taps` numbers, a constant, from `first` on.

@@ -1,8 +1,8 @@
-"""Mean and variance of arrivals for batch normalisation, each way in one pass over the arrivals."""
+"""Batch normalisation from the moments of arrivals, each way in few passes over the arrivals."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,50 +14,78 @@ from spikebridge.training.fused_types import Floats
 from spikebridge.training.threads import in_blocks
 
 
-def with_moments(arrivals: Tensor, window: int = 1) -> tuple[Tensor, Tensor, Tensor]:
-    """The arrivals themselves, and mean and variance over batch and time of their sums over windows.
+class Normalised(NamedTuple):
+    """Arrivals (batch, steps, n), and what normalises them, (n,) each: y = scale x + shift.
 
-    Gradients of all three come back in one pass, so what follows has to use the arrivals that are returned.
+    Mean and variance are those of the batch, without gradients.
+    """
+
+    arrivals: Tensor
+    scale: Tensor
+    shift: Tensor
+    mean: Tensor
+    var: Tensor
+
+
+def normalised(arrivals: Tensor, gamma: Tensor, beta: Tensor, eps: float, window: int = 1) -> Normalised:
+    """Batch normalisation (Ioffe & Szegedy 2015) as a scale and a shift, which are still to be applied.
+
+        scale = gamma / sqrt(var + eps),    shift = beta - scale mean
+
+    Gradients of all come back in one pass, so what follows has to use the arrivals that are returned.
 
     Args:
         arrivals: (batch, steps, n) on the CPU.
+        gamma: (n,).
+        beta: (n,).
+        eps: added to the variance.
         window: steps that are counted together; `steps` is a multiple of it.
 
     Returns:
-        The arrivals; mean and variance, (n,). They do not depend on the number of threads.
+        The arrivals themselves; mean and variance over batch and time of their sums over windows, and scale and shift,
+        which do not depend on the number of threads.
     """
-    result: tuple[Tensor, Tensor, Tensor] = _Moments.apply(arrivals, window)  # type: ignore[no-untyped-call]
-    return result
+    return Normalised(*_Normalised.apply(arrivals, gamma, beta, eps, window))  # type: ignore[no-untyped-call]
 
 
-class _Moments(torch.autograd.Function):
+class _Normalised(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, arrivals: Tensor, window: int) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, arrivals: Tensor, gamma: Tensor, beta: Tensor, eps: float, window: int) -> tuple[Tensor, ...]:
         values = arrivals.detach().contiguous().numpy()
         batch, steps, size = values.shape
         windows = steps // window
         if not batch or not windows:
             raise ValueError(f"{batch} samples of {steps} steps have no mean; batch normalisation needs some of both")
-        parts = arrivals.new_zeros((2, batch, size)).numpy()
+        parts = np.zeros((2, batch, size), values.dtype)
         in_blocks(batch, lambda first, last: sample_moments(first, last, window, values, parts), values.size)
-        moments = arrivals.new_empty((2, size))
-        of_all(windows, parts, np.empty((2, size)), moments.numpy())
-        ctx.window = window
-        ctx.save_for_backward(arrivals, moments[0])
-        return arrivals, moments[0], moments[1]
+        found = arrivals.new_empty((4, size))
+        scale, shift, mean, var = found.numpy()
+        of_all(windows, parts, np.empty((2, size)), mean, var)
+        scale[:] = gamma.detach().numpy() / np.sqrt(var + var.dtype.type(eps))
+        shift[:] = beta.detach().numpy() - scale * mean
+        ctx.window, ctx.eps = window, eps
+        ctx.save_for_backward(arrivals, found)
+        result = found.unbind()
+        ctx.mark_non_differentiable(*result[2:])
+        return arrivals, *result
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        arrivals, mean = ctx.saved_tensors
-        values, given = arrivals.detach().contiguous().numpy(), grads[0].contiguous().numpy()
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        arrivals, found = ctx.saved_tensors
+        values = arrivals.detach().contiguous().numpy()
+        given, of_scale, of_shift = (grad.contiguous().numpy() for grad in grads[:3])
+        scale, _, mean, var = found.numpy()
         count = values.shape[0] * (values.shape[1] // ctx.window)
-        slope = 2 * grads[2] / count
-        offset = (grads[1] / count - slope * mean).numpy()
+        exact = var + var.dtype.type(ctx.eps)
+        of_scale = of_scale - mean * of_shift
+        of_gamma = of_scale / np.sqrt(exact)
+        slope = -of_scale * scale / exact / count  # twice the gradient of the variance, per number
+        offset = -scale * of_shift / count - slope * mean
         result = torch.empty_like(arrivals, memory_format=torch.contiguous_format)
-        arrays = (values, given, offset, slope.numpy(), result.numpy())
+        arrays = (values, given, offset, slope, result.numpy())
         in_blocks(len(values), lambda first, last: moments_back(first, last, ctx.window, *arrays), values.size)
-        return result, None
+        return result, torch.from_numpy(of_gamma), grads[2], None, None
 
 
 @compiled
@@ -76,7 +104,7 @@ def sample_moments(first: int, last: int, window: int, values: Floats, parts: Fl
 
 
 @compiled
-def of_all(windows: int, parts: Floats, total: Floats, moments: Floats) -> None:
+def of_all(windows: int, parts: Floats, total: Floats, mean: Floats, var: Floats) -> None:
     """Mean and variance of all samples from the parts of each.
 
     Chan, Golub & LeVeque 1983: squares about the mean of each sample, and of these means about the mean of all.
@@ -93,7 +121,7 @@ def of_all(windows: int, parts: Floats, total: Floats, moments: Floats) -> None:
             off = parts[0, b, n] - total[0, n]
             total[1, n] += parts[1, b, n] + windows * (off * off)
     for n in range(parts.shape[2]):
-        moments[0, n], moments[1, n] = total[0, n], total[1, n] / (batch * windows)
+        mean[n], var[n] = total[0, n], total[1, n] / (batch * windows)
 
 
 @compiled_apart

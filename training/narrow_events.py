@@ -5,20 +5,21 @@ turns with every event, so that what is read was written long ago: a read that o
 to wait for it. Their weights stay in registers for all events that a source has in a block of samples.
 
 Shapes: `stretch` (groups of targets, sources, chunks, rows, lanes) flattened from the third on, rows being targets and
-lanes delays from `lag` on; `lag` (groups, sources, rows) in steps; `arrivals` (batch, steps, targets). A buffer holds
-(rows, samples, stride) and a stretch more; stride is the steps of a sample and as many more as the longest lag and a
-stretch, for what comes too late to count.
+lanes delays from the lag of the synapse on; `arrivals` (batch, steps, targets). A buffer holds (rows, samples, stride)
+and a stretch more; stride is the steps of a sample and as many more as the longest lag and a stretch, for what comes
+too late to count. `offset` (groups, sources, rows): where in the buffer a spike of the source begins to arrive, from
+the step of the spike on.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
-from spikebridge.training.compiled import compiled, compiled_within
+from spikebridge.training.compiled import compiled
 from spikebridge.training.event_kernels import Kernel, Layout
 from spikebridge.training.event_lists import Floats, Ints
 from spikebridge.training.lane_squares import transpose
-from spikebridge.training.lanes import add_product_each, load, plus_product_each, store
+from spikebridge.training.lanes import add_product_each, load, plus_product_each, store, zeros
 
 
 @cache
@@ -35,15 +36,14 @@ def arrive_each(layout: Layout) -> Kernel:
         value: Floats,
         samples: int,
         stride: int,
-        lag: Ints,
+        offset: Ints,
         stretch: Floats,
         buffer: Floats,
-        offset: Ints,
         arrivals: Floats,
     ) -> None:
         batch, steps, targets = arrivals.shape
         sources, length = stretch.shape[1:]
-        weights, into = stretch.ravel(), arrivals.ravel()
+        weights, into, offsets = stretch.ravel(), arrivals.ravel(), offset.ravel()
         for group in range(first, last):
             for block in range(place.shape[0]):
                 buffer[:] = 0
@@ -51,14 +51,13 @@ def arrive_each(layout: Layout) -> Kernel:
                     start, end = place[block, i], place[block, i + 1]
                     if start == end:
                         continue
-                    set_offsets(group, i, samples * stride, lag, offset)
-                    at = (group * sources + i) * length
+                    at, own = (group * sources + i) * length, (group * sources + i) * rows
                     block_of_weights = load(weights, at, rows, lanes)
                     for event in range(start, end):
-                        add_product_each(buffer, offset, position[event], value[event], block_of_weights)
+                        add_product_each(buffer, position[event], offsets, own, value[event], block_of_weights)
                         for c in range(1, length // (rows * lanes)):
                             more = load(weights, at + c * rows * lanes, rows, lanes)
-                            add_product_each(buffer, offset, position[event] + c * lanes, value[event], more)
+                            add_product_each(buffer, position[event] + c * lanes, offsets, own, value[event], more)
                 here = min(rows, targets - group * rows)
                 for b in range(min(samples, batch - block * samples)):
                     at, begin = (block * samples + b) * steps * targets + group * rows, b * stride
@@ -74,7 +73,7 @@ def arrive_each(layout: Layout) -> Kernel:
 
 @cache
 def gather_each(layout: Layout) -> Kernel:
-    """The loop for the gradient of `stretch`: each event meets the gradient of what it added to."""
+    """The loop for the gradient of `stretch`, which is written: each event meets the gradient of what it added to."""
     rows, lanes = layout.rows, layout.lanes
 
     @compiled
@@ -86,15 +85,14 @@ def gather_each(layout: Layout) -> Kernel:
         value: Floats,
         samples: int,
         stride: int,
-        lag: Ints,
+        offset: Ints,
         grad_stretch: Floats,
         buffer: Floats,
-        offset: Ints,
         grad_arrivals: Floats,
     ) -> None:
         batch, steps, targets = grad_arrivals.shape
         sources, length = grad_stretch.shape[1:]
-        into, arrived = grad_stretch.ravel(), grad_arrivals.ravel()
+        into, arrived, offsets = grad_stretch.ravel(), grad_arrivals.ravel(), offset.ravel()
         buffer[:] = 0
         for group in range(first, last):
             here = min(rows, targets - group * rows)
@@ -111,22 +109,15 @@ def gather_each(layout: Layout) -> Kernel:
                             buffer[row * samples * stride + begin + t] = arrived[at + t * targets + row]
                 for i in range(sources):
                     start, end = place[block, i], place[block, i + 1]
-                    if start == end:
+                    if start == end and block:
                         continue
-                    set_offsets(group, i, samples * stride, lag, offset)
+                    own = (group * sources + i) * rows
                     for c in range(length // (rows * lanes)):
                         at = (group * sources + i) * length + c * rows * lanes
-                        total = load(into, at, rows, lanes)
+                        total = load(into, at, rows, lanes) if block else zeros(into, rows, lanes)
                         for event in range(start, end):
                             where = position[event] + c * lanes
-                            total = plus_product_each(total, value[event], buffer, offset, where)
+                            total = plus_product_each(total, value[event], buffer, where, offsets, own)
                         store(into, at, total)
 
     return run
-
-
-@compiled_within
-def set_offsets(group: int, source: int, apart: int, lag: Ints, offset: Ints) -> None:
-    """Where in the buffer a spike of a source begins to arrive at each target, from the step of the spike on."""
-    for row in range(offset.size):
-        offset[row] = row * apart + lag[group, source, row]

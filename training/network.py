@@ -15,7 +15,7 @@ from spikebridge.training.delays import SIGMA_END_STEPS, DelayedProjection
 from spikebridge.training.fused_scan import fused_scan
 from spikebridge.training.gpu_kernels import kernels_for, scan_on_card
 from spikebridge.training.memory import keep_freed_memory
-from spikebridge.training.moments import with_moments
+from spikebridge.training.moments import normalised
 from spikebridge.training.neurons import Neurons, exact_steps
 from spikebridge.training.propagators import StepTensors
 from spikebridge.training.scan import NeuronTensors, scan
@@ -55,14 +55,21 @@ class FoldableBatchNorm(nn.Module):
         """Scale and shift, (size,) each, from arrivals (batch, steps, size); running statistics when evaluating."""
         if not self.training:
             return self.folded(self.running_mean, self.running_var)
-        return self.update(arrivals.mean(dim=(0, 1)), arrivals.var(dim=(0, 1), unbiased=False))
-
-    def update(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
-        """Scale and shift of a batch with these moments, (size,) each; running statistics follow."""
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self._momentum)
-            self.running_var.lerp_(var, self._momentum)
+        mean, var = arrivals.mean(dim=(0, 1)), arrivals.var(dim=(0, 1), unbiased=False)
+        self.follow(mean, var)
         return self.folded(mean, var)
+
+    def compiled(self, arrivals: Tensor, window: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The arrivals to go on with, scale and shift while training; arrivals are counted over windows of steps."""
+        arrivals, scale, shift, mean, var = normalised(arrivals, self.gamma, self.beta, self._eps, window)
+        self.follow(mean, var)
+        return arrivals, scale, shift
+
+    @torch.no_grad()
+    def follow(self, mean: Tensor, var: Tensor) -> None:
+        """Running statistics after a batch with these moments, (size,) each."""
+        self.running_mean.lerp_(mean, self._momentum)
+        self.running_var.lerp_(var, self._momentum)
 
     def folded(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and shift for these moments, (size,) each."""
@@ -103,7 +110,7 @@ class Layer(nn.Module):
             self.clamp_()
 
     def forward(
-        self, spikes: Tensor, step_ms: float, step: StepTensors | None = None, kept: Tensor | None = None
+        self, spikes: Tensor, step_ms: float, step: StepTensors | Tensor | None = None, kept: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Spikes and potentials (batch, steps, size) from the source's spikes (batch, steps, sources).
 
@@ -152,7 +159,7 @@ class Layer(nn.Module):
         return neuron, arrivals if scale is None else arrivals * scale
 
     def normalised(
-        self, spikes: Tensor, step_ms: float, step: StepTensors | None = None, kept: Tensor | None = None
+        self, spikes: Tensor, step_ms: float, step: StepTensors | Tensor | None = None, kept: Tensor | None = None
     ) -> tuple[NeuronTensors, Tensor, Tensor | None]:
         """The population on the grid, its arrivals (batch, steps, size), and the scale of batch normalisation (size,).
 
@@ -164,8 +171,7 @@ class Layer(nn.Module):
         # Counted over the reference step, so that the statistics mean the same on every grid.
         window = round(self.reference_step_ms / step_ms) if self.norm.training else 1
         if kernels_for(arrivals, fused=self.fused) == "loops" and self.norm.training:
-            arrivals, mean, var = with_moments(arrivals, window)
-            scale, shift = self.norm.update(mean, var)
+            arrivals, scale, shift = self.norm.compiled(arrivals, window)
         else:
             counted = arrivals if window == 1 else arrivals.unflatten(1, (-1, window)).sum(dim=2)
             scale, shift = self.norm(counted)

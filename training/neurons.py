@@ -115,7 +115,9 @@ class Neurons(nn.Module):
             return (self.tau_membrane_ms(),)
         return self.tau_membrane_ms(), self.tau_adaptation_ms(), self.adaptation_coupling()
 
-    def tensors(self, step_ms: float, shift: Tensor | None = None, step: StepTensors | None = None) -> NeuronTensors:
+    def tensors(
+        self, step_ms: float, shift: Tensor | None = None, step: StepTensors | Tensor | None = None
+    ) -> NeuronTensors:
         """The population on a grid; `shift` is added to the constant current (batch normalisation).
 
         `step`, if it is there already, comes from `exact_steps`.
@@ -144,7 +146,7 @@ class Neurons(nn.Module):
                 module.clamp_()
 
 
-def exact_steps(populations: Sequence[Neurons], step_ms: float) -> list[StepTensors]:
+def exact_steps(populations: Sequence[Neurons], step_ms: float) -> Sequence[StepTensors | Tensor]:
     """`exact_step` of populations with the same kind of synapses, wherever their parameters are.
 
     For all of them together: it takes dozens of operations on few numbers, or one compiled loop. A GPU would wait

@@ -58,6 +58,16 @@ class Packed(NamedTuple):
         return -(-self.delays // block) * block
 
 
+class Unit(NamedTuple):
+    """What numbers are counted in: (number + plus) / size."""
+
+    plus: float = 0.0
+    size: float = 1.0
+
+
+PLAIN = Unit()
+
+
 def lanes_of(dtype: torch.dtype) -> int:
     """Numbers in a register."""
     return REGISTER_BYTES // dtype.itemsize
@@ -73,17 +83,18 @@ def few_delays(targets: int, taps: int, dtype: torch.dtype) -> Packed:
     return Packed(Layout(lanes_of(dtype), 1 if taps == 1 else TAPS_TOGETHER, each=True), targets, taps)
 
 
-def side_by_side(packed: Packed, values: Tensor) -> Tensor:
-    """One number per synapse (targets, sources) as (groups, sources, targets of a group); no gradient."""
+def side_by_side(packed: Packed, values: Tensor, unit: Unit = PLAIN) -> Tensor:
+    """One number per synapse (targets, sources) as (groups, sources, targets of a group), in a unit; no gradient."""
     result = values.new_empty((packed.groups, values.shape[1], packed.layout.together))
-    _beside(values.detach().contiguous().numpy(), result.numpy())
+    plain = values.detach().contiguous().numpy()
+    _beside(plain, plain.dtype.type(unit.plus), plain.dtype.type(unit.size), result.numpy())
     return result
 
 
-def one_by_one(packed: Packed, values: Tensor) -> Tensor:
-    """The way back from `side_by_side`."""
-    result = values.new_empty((packed.targets, values.shape[1]))
-    _apart(values.numpy(), result.numpy())
+def one_by_one(packed: Packed, values: Tensor, unit: Unit = PLAIN) -> Tensor:
+    """The way back from `side_by_side`, of gradients."""
+    result, beside = values.new_empty((packed.targets, values.shape[1])), values.numpy()
+    _apart(beside, beside.dtype.type(unit.size), result.numpy())
     return result
 
 
@@ -163,21 +174,21 @@ def _pick(first: int, last: int, lanes: int, taps: int, lag: Ints, every: Floats
 
 
 @compiled
-def _beside(plain: Floats, beside: Floats) -> None:
+def _beside(plain: Floats, plus: Any, size: Any, beside: Floats) -> None:
     """Targets that there are none of get 0."""
     groups, sources, together = beside.shape
     for group in range(groups):
         for row in range(together):
             target = group * together + row
             for i in range(sources):
-                beside[group, i, row] = plain[target, i] if target < plain.shape[0] else 0
+                beside[group, i, row] = (plain[target, i] + plus) / size if target < plain.shape[0] else 0
 
 
 @compiled
-def _apart(beside: Floats, plain: Floats) -> None:
+def _apart(beside: Floats, size: Any, plain: Floats) -> None:
     """The way back."""
     together = beside.shape[2]
     for target in range(plain.shape[0]):
         group, row = target // together, target % together
         for i in range(plain.shape[1]):
-            plain[target, i] = beside[group, i, row]
+            plain[target, i] = beside[group, i, row] / size

@@ -27,6 +27,16 @@ class StepTensors(NamedTuple):
     frozen_w_w: Tensor
 
 
+def entries_of(step: StepTensors | Tensor) -> StepTensors:
+    """The entries of a step, from a tensor (entries, n) if they are in one."""
+    return StepTensors(*step.unbind()) if isinstance(step, Tensor) else step
+
+
+def in_one(step: StepTensors | Tensor) -> Tensor:
+    """The entries of a step as one tensor, (entries, n)."""
+    return step if isinstance(step, Tensor) else torch.stack(list(step))
+
+
 def exact_step(
     tau_membrane_ms: Tensor,
     tau_adaptation_ms: Tensor,

@@ -6,7 +6,7 @@ in float64, with exported weights, every executor gives the same bits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from spikebridge.bridge.spec import Reset, SynapseKind
-from spikebridge.training.propagators import StepTensors
+from spikebridge.training.propagators import StepTensors, entries_of
 from spikebridge.training.surrogate import Surrogate
 
 
@@ -23,14 +23,14 @@ class NeuronTensors:
     """One population as `scan` runs it; vectors have shape (n,).
 
     Attributes:
-        step: exact propagators of one time step.
+        step: exact propagators of one time step; as one tensor the same entries, (entries, n).
         pulse_steps: width of a pulse in steps, for `pulse` synapses.
         refractory_steps: r; frozen in the r - 1 steps after a spike.
         spiking: False for a leaky integrator.
         slope_while_frozen: whether a spike that refractoriness prevents has the surrogate's slope all the same.
     """
 
-    step: StepTensors
+    step: StepTensors | Tensor
     threshold: Tensor
     bias: Tensor
     adaptation_jump: Tensor
@@ -104,6 +104,7 @@ def _segment(
     neuron: NeuronTensors, arrivals: Tensor, state: _State, surrogate: Surrogate, recurrent: dict[int, Tensor]
 ) -> tuple[Tensor, Tensor, _State]:
     """Spikes and potentials of some steps from the state before them, and the state after them."""
+    neuron = replace(neuron, step=entries_of(neuron.step))
     u, w, i, p, since_spike, *_ = state
     spikes: list[Tensor] = list(state.spikes.unbind(dim=1))
     delivered: list[Tensor] = list(state.delivered.unbind(dim=1))
@@ -155,6 +156,7 @@ def _propagate(
     neuron: NeuronTensors, u: Tensor, w: Tensor, i: Tensor, p: Tensor, free: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     step = neuron.step
+    assert isinstance(step, StepTensors)
     constant = neuron.bias + p if neuron.synapse is SynapseKind.PULSE else neuron.bias
     new_u = step.u_u * u
     new_w = w

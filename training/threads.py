@@ -1,13 +1,20 @@
-"""Blocks of a range on threads: compiled loops release Python's lock, so threads are enough and nothing is copied."""
+"""Blocks of a range on threads: compiled loops release Python's lock, so threads are enough and nothing is copied.
+
+A batch has dozens of loops of a few hundred microseconds. The pool of `concurrent.futures` takes a hundred more of them
+than the locks here to begin a block and to say that it is done.
+"""
 
 from __future__ import annotations
 
 import math
 import os
+import threading
+from _thread import LockType, allocate_lock
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import cache
+from contextlib import suppress
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 import torch
 
@@ -15,13 +22,97 @@ FEWEST_NUMBERS = 300_000
 """To wake a thread takes as long as a loop takes for half as many: measured."""
 
 
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="spikebridge")
+class _Block(NamedTuple):
+    """Some of the work of a call, which one thread does; `done` is locked until it has."""
+
+    number: int
+    first: int
+    last: int
+    done: LockType
 
 
-# The threads of the pool do not exist in a forked process.
-os.register_at_fork(after_in_child=_pool.cache_clear)
+class _Call:
+    """Blocks that nobody has begun, from which every thread takes one after the other, and the results of all."""
+
+    def __init__(self, work: Callable[[int, int], Any], edges: list[int]) -> None:
+        self.work = work
+        self.blocks = [_Block(k, *edge, allocate_lock()) for k, edge in enumerate(pairwise(edges))]
+        self.waiting = self.blocks[:]
+        self.results: list[Any] = [None] * len(self.blocks)
+        self.error: BaseException | None = None
+        for block in self.blocks:
+            block.done.acquire()
+
+    def take(self, which: int) -> _Block | None:
+        """The first or last block that nobody has begun; a list gives it to one thread only."""
+        try:
+            return self.waiting.pop(which)
+        except IndexError:
+            return None
+
+    def do(self, block: _Block) -> None:
+        """After an error nothing else begins."""
+        try:
+            self.results[block.number] = self.work(block.first, block.last)
+        except BaseException as error:  # noqa: BLE001 - whoever called raises it
+            self.error = error if self.error is None else self.error
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Nobody begins what nobody has begun."""
+        while (block := self.take(-1)) is not None:
+            block.done.release()
+
+
+class _Helper:
+    """A thread that helps with one call after the other."""
+
+    def __init__(self, number: int) -> None:
+        self._wake, self._calls = allocate_lock(), deque[_Call]()
+        self._wake.acquire()
+        # It waits for as long as the process lives, which must not wait for it.
+        threading.Thread(target=self._run, name=f"spikebridge_{number}", daemon=True).start()
+
+    def offer(self, call: _Call) -> None:
+        """Wake it for a call; it may come when nothing is left to do."""
+        self._calls.append(call)
+        with suppress(RuntimeError):  # it is awake already, and looks for calls before it sleeps
+            self._wake.release()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.acquire()
+            while self._calls:
+                self._help()
+
+    def _help(self) -> None:
+        # By itself, so that no name keeps the arrays of a call until the next one.
+        call = self._calls.popleft()
+        while (block := call.take(0)) is not None:
+            call.do(block)
+            block.done.release()
+
+
+_helpers: list[_Helper] = []
+_lock = threading.Lock()
+
+
+def _forget_helpers() -> None:
+    """The threads do not exist in a forked process."""
+    global _lock
+    _helpers.clear()
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_helpers)
+
+
+def _helpers_for(count: int) -> list[_Helper]:
+    if len(_helpers) < count:
+        with _lock:
+            while len(_helpers) < count:
+                _helpers.append(_Helper(len(_helpers)))
+    return _helpers[:count]
 
 
 def in_blocks[Result](size: int, work: Callable[[int, int], Result], numbers: float = math.inf) -> list[Result]:
@@ -37,18 +128,24 @@ def in_blocks[Result](size: int, work: Callable[[int, int], Result], numbers: fl
         numbers: how many numbers it goes through, about; few are one block.
     """
     threads = max(min(torch.get_num_threads(), size), 1) if numbers >= FEWEST_NUMBERS else 1
-    edges = [size * k // threads for k in range(threads + 1)]
     if threads == 1:
         return [work(0, size)]
-    blocks = list(pairwise(edges))
-    others: list[Future[Result]] = []
+    helpers = _helpers_for(threads - 1)
+    call = _Call(work, [size * k // threads for k in range(threads + 1)])
+    own, others = call.take(0), call.blocks[1:]
     try:
-        # One by one, so that those that run are known if another cannot be started.
-        others.extend(_pool(threads - 1).submit(work, *block) for block in blocks[1:])
-        results = [work(*blocks[0])]
-        # The last first: threads begin with the first.
-        late = {k: work(*blocks[k + 1]) for k in reversed(range(len(others))) if others[k].cancel()}
+        for helper in helpers:
+            helper.offer(call)
+        while own is not None:
+            call.do(own)
+            own.done.release()
+            own = call.take(-1)  # helpers begin with the first
     finally:
         # Those that run use the same memory.
-        wait([other for other in others if not other.cancel()])
-    return results + [late[k] if k in late else other.result() for k, other in enumerate(others)]
+        call.abandon()
+        for block in others:
+            if block is not own:
+                block.done.acquire()
+    if call.error is not None:
+        raise call.error
+    return call.results

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spikebridge.bridge.timing import aligned_delay_to_steps
+from spikebridge.training.packed import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,14 @@ class TimeGrid:
     reference_step_ms: float
     latency_steps: float
 
+    @property
+    def unit(self) -> Unit:
+        """Of delays in steps, fractions of one included."""
+        return Unit(self.latency_steps * (self.reference_step_ms - self.step_ms), self.step_ms)
+
     def fractional_steps(self, delay_ms: Tensor) -> Tensor:
         """Delays in steps, differentiable."""
-        return (delay_ms + self.latency_steps * (self.reference_step_ms - self.step_ms)) / self.step_ms
+        return (delay_ms + self.unit.plus) / self.unit.size
 
     def whole_steps(self, delay_ms: Tensor) -> Tensor:
         """Delays in whole steps (int64), as every executor of the export rounds them."""

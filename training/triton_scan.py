@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from spikebridge.bridge.spec import Reset
 from spikebridge.training.fused_scan import KINDS, SURROGATES
+from spikebridge.training.propagators import in_one
 from spikebridge.training.scan import NeuronTensors
 from spikebridge.training.surrogate import Surrogate
 from spikebridge.training.triton_backward import run_backward
@@ -43,7 +44,7 @@ def triton_scan(
     spikes, potentials = _Scan.apply(  # type: ignore[no-untyped-call]
         kind_of(neuron, arrivals, surrogate, lag),
         arrivals if scale is None else arrivals * scale,
-        torch.stack(list(neuron.step)),
+        in_one(neuron.step),
         neuron.bias,
         neuron.adaptation_jump,
         weights,
