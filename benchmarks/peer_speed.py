@@ -11,8 +11,11 @@ import torch
 from peer_models import PEERS, Gru, set_rate
 from peer_ours import OURS, RATE_HZ, SHARES, OurNetwork, over_a_training
 from peer_shape import STEP_MS, Shape
+from peer_spikingjelly import DclsSpikingJelly
 from torch import Tensor, nn
 from torch.nn import functional
+
+from spikebridge.training.config_recipe import OptimiserConfig
 
 RATES_HZ = (1.0, 20.0, 50.0)
 """Activity of hidden neurons at which ours is measured besides `RATE_HZ`: its cost depends on it."""
@@ -25,7 +28,7 @@ class Timing:
     Attributes:
         wall_s, core_s: of every repeat: forward, loss and backward of one batch; `core_s` adds up all threads.
         rates_hz: mean rate of each hidden layer.
-        sigma_steps: width of the delay kernels, of ours.
+        sigma_steps: width of the delay kernels.
     """
 
     label: str
@@ -72,7 +75,8 @@ def interleaved(
     """
     timings = {name: Timing(label) for name, (label, _) in networks.items()}
     for name, (_, network) in networks.items():
-        timings[name].sigma_steps = network.sigma_steps if isinstance(network, OurNetwork) else None
+        if isinstance(network, OurNetwork | DclsSpikingJelly):
+            timings[name].sigma_steps = network.sigma_steps
         run_once(network, counts, labels, Timing(""))
     for _ in range(repeats):
         for name, (_, network) in networks.items():
@@ -97,19 +101,23 @@ def our_networks(shape: Shape, counts: Tensor) -> dict[str, tuple[str, nn.Module
 
 
 def peer_networks(shape: Shape, counts: Tensor) -> dict[str, tuple[str, nn.Module]]:
-    """Every peer that is installed, and the GRU."""
+    """Every peer that is installed, DCLS along a training too as ours is, and the GRU."""
     found: dict[str, tuple[str, nn.Module]] = {}
     for name, peer in PEERS.items():
-        if peer.installed:
-            torch.manual_seed(0)
-            network = peer.build(shape)
-            set_rate(network, counts[:16], RATE_HZ)
-            found[name] = (peer.label, network)
+        for done in (*SHARES, None) if peer.delays else (None,):
+            if peer.installed:
+                torch.manual_seed(0)
+                network = peer.build(shape)
+                if isinstance(network, DclsSpikingJelly):
+                    network.narrow(1.0 if done is None else done / OptimiserConfig().sigma_share)
+                set_rate(network, counts[:16], RATE_HZ)
+                along = ("", "") if done is None else (f"@{done:g}", f", {done:.0%} of a training done")
+                found[name + along[0]] = (peer.label + along[1], network)
     return {**found, "gru": ("GRU", Gru(shape))}
 
 
 def over_training(timings: dict[str, Timing], name: str, what: str) -> float:
-    """Seconds of a batch of `ours` or `ours_lif`, in the mean over the kernel widths of a training."""
+    """Seconds of a batch of a network with delays, in the mean over the kernel widths of a training."""
 
     def fastest(key: str) -> float:
         return float(min(getattr(timings[key], what)))
@@ -120,8 +128,10 @@ def over_training(timings: dict[str, Timing], name: str, what: str) -> float:
 def ratios(timings: dict[str, Timing], what: str = "wall_s") -> dict[str, float]:
     """How many times as many samples per second as a peer, from the fastest repeats.
 
-    `dcls_spikingjelly`: recurrent adLIF with delays, over the kernel widths of a training, against DCLS + SpikingJelly
-    (LIF, not recurrent). `dcls_spikingjelly_lif` is LIF without recurrence, like for like. `best_without_delays` is
+    `dcls_spikingjelly`: recurrent adLIF with delays against DCLS + SpikingJelly (LIF, not recurrent), both over the
+    kernel widths of a training. `dcls_spikingjelly_lif` is LIF without recurrence, like for like. With `_wide` DCLS has
+    its widest kernels throughout: then none of its weights are below 1e-38, which some processors multiply slowly, and
+    that is its speed for a user who makes PyTorch take such numbers for 0. `best_without_delays` is
     recurrent adLIF without delays against the fastest peer without delays whose spikes reset their neurons;
     `best_without_delays_for_delays` puts ours with delays against that peer. A peer that is not installed has no ratio.
     """
@@ -131,11 +141,13 @@ def ratios(timings: dict[str, Timing], what: str = "wall_s") -> dict[str, float]
 
     found = {}
     if "dcls_spikingjelly" in timings:
-        peer = fastest("dcls_spikingjelly")
-        found["dcls_spikingjelly"] = peer / over_training(timings, "ours", what)
-        found["dcls_spikingjelly_start"] = peer / fastest("ours@0")
-        found["dcls_spikingjelly_end"] = peer / fastest("ours")
+        peer, widest = over_training(timings, "dcls_spikingjelly", what), fastest("dcls_spikingjelly@0")
         found["dcls_spikingjelly_lif"] = peer / over_training(timings, "ours_lif", what)
+        found["dcls_spikingjelly_lif_wide"] = widest / over_training(timings, "ours_lif", what)
+        found["dcls_spikingjelly"] = peer / over_training(timings, "ours", what)
+        found["dcls_spikingjelly_wide"] = widest / over_training(timings, "ours", what)
+        found["dcls_spikingjelly_start"] = widest / fastest("ours@0")
+        found["dcls_spikingjelly_end"] = fastest("dcls_spikingjelly") / fastest("ours")
     without = [name for name in timings if name in PEERS and not PEERS[name].delays and PEERS[name].resets]
     best = min(without, key=fastest)
     found["best_without_delays"] = fastest(best) / fastest("ours_no_delays")

@@ -9,6 +9,9 @@ from peer_shape import STEP_MS, TAU_MEMBRANE_MS, Shape
 from torch import Tensor, nn
 from torch.nn import functional
 
+NARROWEST_STEPS = 0.23
+"""Standard deviation of delay kernels from the end of their narrowing on."""
+
 
 class DclsSpikingJelly(nn.Module):
     """The published set-up of trained delays (Hammouamri et al. 2024): Dcls1d, batch normalisation, LIF, dropout.
@@ -51,6 +54,16 @@ class DclsSpikingJelly(nn.Module):
     def set_sigma(self, steps: float) -> None:
         for projection in self.projections:
             nn.init.constant_(projection.SIG, steps)
+
+    @property
+    def sigma_steps(self) -> float:
+        """Standard deviation of the delay kernels."""
+        return float(self.projections[0].SIG.flatten()[0])
+
+    def narrow(self, share: float) -> None:
+        """Kernels after a share of their narrowing, from half the delays to 0.23 steps, geometrically as published."""
+        start = self.length / 2
+        self.set_sigma(start * (NARROWEST_STEPS / start) ** min(share, 1.0))
 
     def set_dropout(self, share: float) -> None:
         for dropout in self.dropouts:

@@ -59,6 +59,7 @@ def test_ratios_take_the_fastest_repeats_and_the_fastest_peer_that_resets(load: 
         "ours_no_delays": [0.04, 0.9],
         "ours_lif_no_delays": [0.02],
         **{f"{name}@{done:g}": [0.3] for name in ("ours", "ours_lif") for done in ours.SHARES},
+        **{f"dcls_spikingjelly@{done:g}": [0.5] for done in ours.SHARES},
         "dcls_spikingjelly": [0.8, 0.7],
         "plain_adlif": [0.12],
         "spikingjelly": [0.16],
@@ -67,7 +68,10 @@ def test_ratios_take_the_fastest_repeats_and_the_fastest_peer_that_resets(load: 
     }
     found = speed.ratios(made_up(load, seconds))
     over = 0.2 * 0.3 + 0.05 * (0.3 + 0.1) / 2 + 0.75 * 0.1
-    assert found["dcls_spikingjelly"] == pytest.approx(0.7 / over)
+    assert found["dcls_spikingjelly"] == pytest.approx((0.2 * 0.5 + 0.05 * 0.6 + 0.75 * 0.7) / over)
+    assert found["dcls_spikingjelly_wide"] == pytest.approx(0.5 / over)
+    assert found["dcls_spikingjelly_lif_wide"] == pytest.approx(0.5 / (over - 0.775 * 0.1 + 0.775 * 0.05))
+    assert found["dcls_spikingjelly_start"] == pytest.approx(0.5 / 0.3)
     assert found["dcls_spikingjelly_end"] == pytest.approx(7.0)
     assert found["best_without_delays"] == pytest.approx(3.0)  # neither the GRU nor what never resets
     assert found["best_without_delays_lif"] == pytest.approx(6.0)
@@ -164,6 +168,13 @@ def test_a_peer_fires_and_has_gradients(load: ModuleType, name: str) -> None:
         pytest.skip(f"{peer.label} is not installed; see the extra `peers`")
     torch.manual_seed(0)
     network = peer.build(small_shape(load))
+    if peer.delays:
+        wide = network.sigma_steps
+        network.narrow(0.5)
+        assert network.sigma_steps == pytest.approx((wide * 0.23) ** 0.5)
+        network.narrow(1.0)
+        assert network.sigma_steps == pytest.approx(0.23)
+        network.narrow(0.0)
     counts, labels = load.random_batch(8, 20, small_shape(load), 0.2)
     models.set_rate(network, counts, 10.0)
     potentials, spikes = network(counts)

@@ -53,7 +53,8 @@ class EventLists:
         position, value = np.empty(blocks * room, dtype=np.int32), np.empty(blocks * room, dtype=dense.dtype)
 
         def work(first: int, last: int) -> None:
-            found = [np.empty(room, dtype=kind) for kind in (np.int32, np.int32, dense.dtype)]
+            found_source, found_position = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
+            found = found_source, found_position, np.empty(room, dtype=dense.dtype)
             list_events(first, last, dense, factor, samples, stride, *found, place, position, value)
 
         in_blocks(blocks, work, dense.size)
