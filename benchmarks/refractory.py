@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 from common import append_results, spread
 from matplotlib.axes import Axes
-from scipy import stats
-from trainings import Result, Training, Variant, checksums, results
+from trainings import Result, Training, Variant, checksums, paired, results
 
 from spikebridge.bridge.storage import atomic_path
 from spikebridge.validation.picture import (
@@ -108,15 +107,6 @@ def fine() -> list[Row]:
 
 
 PARTS = {"coarse": coarse, "repairs": repairs, "fine": fine}
-
-
-def paired(mine: list[Result], base: list[Result], group: int = 0) -> tuple[float, float]:
-    """Points of accuracy against the baseline: mean over seeds, and half of its 95 % interval (Student's t)."""
-    gaps = [100 * (a["accuracy"][group] - b["accuracy"][group]) for a, b in zip(mine, base, strict=True)]
-    if len(gaps) == 1:
-        return gaps[0], float("nan")
-    half = stats.t.ppf(0.975, len(gaps) - 1) * stats.sem(gaps)
-    return float(np.mean(gaps)), float(half)
 
 
 def table(rows: list[Row], found: dict[str, list[Result]]) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from accuracy import by_group
+from scipy import stats
 
 from spikebridge.bridge.provenance import source_sha256
 from spikebridge.bridge.spikes import SpikeTrains
@@ -174,6 +175,18 @@ def said(result: Result) -> str:
     """A result in a line."""
     every = " / ".join(f"{share:.3f}" for share in result["accuracy"])
     return f"{every} (all / seen / unseen), {result['rate_hz']:.2f} Hz"
+
+
+def paired(mine: list[Result], base: list[Result], group: int = 0) -> tuple[float, float]:
+    """Points of accuracy against a baseline, seed by seed, since a seed draws the same held-out speaker for both.
+
+    Mean over seeds, and half of its 95 % interval (Student's t).
+    """
+    gaps = [100 * (a["accuracy"][group] - b["accuracy"][group]) for a, b in zip(mine, base, strict=True)]
+    if len(gaps) == 1:
+        return gaps[0], float("nan")
+    half = stats.t.ppf(0.975, len(gaps) - 1) * stats.sem(gaps)
+    return float(np.mean(gaps)), float(half)
 
 
 def checksums(found: dict[str, list[Result]]) -> dict[str, str]:

@@ -138,13 +138,12 @@ def results_of(accuracies: list[float], rate_hz: float) -> list[dict[str, Any]]:
 
 
 def test_differences_are_taken_seed_by_seed_with_students_interval(load: ModuleType) -> None:
-    refractory = importlib.import_module("refractory")
     base = results_of([0.50, 0.60, 0.70], 1.0)
     lower = results_of([0.49, 0.58, 0.67], 1.0)  # 1, 2 and 3 points: mean 2, standard deviation 1
-    gap, half = refractory.paired(lower, base)
+    gap, half = load.paired(lower, base)
     assert gap == pytest.approx(-2.0)
     assert half == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6)  # t of 0.975 with two degrees of freedom
-    assert np.isnan(refractory.paired(lower[:1], base[:1])[1])
+    assert np.isnan(load.paired(lower[:1], base[:1])[1])
 
 
 def test_every_row_of_the_study_is_a_configuration_and_has_its_baseline(load: ModuleType) -> None:
@@ -177,10 +176,15 @@ def test_peers_are_compared_with_the_examples_configuration_not_with_the_best(lo
     others["gru"] = [result | {"rate_hz": None} for result in results_of([0.9, 0.9], 0.0)]
     lines = frontier.compared(ours, others)
     assert "at 1.50 Hz" in lines[1]
-    assert "| 8.00 | +5.5 ± 0.7 | +5.5 ± 0.7 | +5.5 ± 0.7 |" in next(line for line in lines if "snnTorch" in line)
+    assert "| 8.00 | +5.5 ± 6.4 | +5.5 ± 6.4 | +5.5 ± 6.4 |" in next(line for line in lines if "snnTorch" in line)
     assert not any("GRU" in line for line in lines)
     assert any(line.startswith("| GRU |  | 90.0") for line in frontier.table(ours, others))
     assert frontier.compared({"target-3Hz": ours["target-3Hz"]}, others) == []
+    assert "| tuned, " in "".join(frontier.compared(ours | {"tuned": ours["target-3Hz"]}, others))
+    tuned = load.load_config(example(), (*frontier.GRID, *frontier.TUNED.settings)).training
+    assert tuned.network.readout_delays
+    assert tuned.network.dropout == 0.1
+    assert tuned.regulariser == config.regulariser
 
 
 def test_peers_are_read_with_the_same_epochs_sizes_and_all_seeds(load: ModuleType, tmp_path: Path) -> None:
@@ -229,3 +233,46 @@ def test_settings_of_peers_are_those_with_the_best_mean_over_the_first_seeds(
     assert shared["augmentation"]["shift_channels"] == 3
     assert shared["max_delay_ms"] == 250.0
     assert shared == json.loads(json.dumps(shared))
+
+
+def test_effects_of_settings_are_found_beside_those_of_speakers(load: ModuleType) -> None:
+    factors = importlib.import_module("factors")
+    base = factors.example(example())
+    assert base.keys() == {name for stage in factors.STAGES.values() for name in stage.factors}
+    rng = np.random.default_rng(0)
+    results = []
+    for seed in range(1000, 1400):
+        chosen = factors.drawn(factors.STAGES["coarse"], seed)
+        accuracy = 0.4 + 0.1 * (seed % 3) - 0.05 * (chosen["network.dropout"] == "0.5")
+        accuracy += 0.02 * (chosen["network.readout_delays"] == "true") + rng.normal(0, 0.01)
+        results.append({"seed": seed, "chosen": chosen, "held": [seed % 3], "best": accuracy + 0.01, "late": accuracy})
+    rows, deviation = factors.effects(results, base)
+    assert deviation == pytest.approx(1.0, rel=0.15)
+    found = {name: (effect, error) for name, _, effect, error in rows}
+    for name, (effect, error) in found.items():
+        planted = {"network.dropout = 0.5, not 0.2": -5.0, "network.readout_delays = true, not false": 2.0}.get(
+            name, 0.0
+        )
+        assert abs(effect - planted) < 4 * error, name
+    assert all(error < 0.3 for _, error in found.values())
+
+
+def test_every_value_of_a_setting_is_a_configuration_and_seeds_draw_the_same_again(load: ModuleType) -> None:
+    factors = importlib.import_module("factors")
+    for stage in factors.STAGES.values():
+        assert factors.drawn(stage, 3) == factors.drawn(stage, 3)
+        for name, values in stage.factors.items():
+            for value in values:
+                load.load_config(example(), (*factors.GRID, f"{name}={value}"))
+
+
+def test_trainings_with_drawn_settings_are_kept_and_do_not_open_the_test_set(
+    load: ModuleType, data_folder: Path, tmp_path: Path
+) -> None:
+    factors = importlib.import_module("factors")
+    settings = {"network.dropout": "0.1", "network.readout_delays": "true"}
+    shared = (*factors.GRID, *SETTINGS)
+    found = factors.trained(settings, 5, shared, example(), data_folder, tmp_path / "out")
+    assert found["chosen"] == settings
+    assert len(found["held"]) == 1
+    assert 0 <= found["late"] <= found["best"] <= 1

@@ -1,17 +1,19 @@
 """Work in blocks on threads: results in order, also in a forked process, which has none of its parent's threads."""
 
+import gc
 import multiprocessing
+import signal
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 import torch
 from networks import network, neurons, on_training_grid
 
-from spikebridge.training import threads
 from spikebridge.training.executor import neuron_tensors
 from spikebridge.training.fused_scan import fused_scan
 from spikebridge.training.surrogate import Surrogate
@@ -149,6 +151,10 @@ def test_calls_of_several_threads_at_once_and_within_calls_do_not_get_in_each_ot
     def many(wrong: list[int]) -> None:
         wrong.extend(size for size in range(2, 300) if sum(in_blocks(size, within)) != size * (size - 1) // 2)
 
+    on_two_threads()
+    torch.set_num_threads(3)
+    in_blocks(3, within)
+    before = sum(thread.name.startswith("spikebridge") for thread in threading.enumerate())
     wrong: list[int] = []
     callers = [threading.Thread(target=many, args=(wrong,)) for _ in range(3)]
     for caller in callers:
@@ -156,8 +162,7 @@ def test_calls_of_several_threads_at_once_and_within_calls_do_not_get_in_each_ot
     for caller in callers:
         caller.join()
     assert wrong == []
-    names = [thread.name for thread in threading.enumerate()]
-    assert sum(name.startswith("spikebridge") for name in names) <= max(2, len(threads._helpers))
+    assert sum(thread.name.startswith("spikebridge") for thread in threading.enumerate()) == before
 
 
 def test_nothing_of_a_call_is_kept_after_it() -> None:
@@ -175,6 +180,74 @@ def test_nothing_of_a_call_is_kept_after_it() -> None:
             break
         time.sleep(0.001)
     assert gone() is None
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that interrupt")
+def test_an_interrupt_at_any_moment_ends_the_call_and_none_waits_without_end() -> None:
+    torch.set_num_threads(3)
+
+    class Interrupt(BaseException):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    rng, caught = np.random.default_rng(0), 0
+    try:
+        for _ in range(3000):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-6, 150e-6))
+                in_blocks(6, lambda _first, _last: None)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Interrupt:
+                caught += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert caught > 100
+    assert in_blocks(6, lambda first, last: (first, last)) == [(0, 2), (2, 4), (4, 6)]
+
+
+def test_an_interrupt_is_raised_before_errors_and_errors_in_order() -> None:
+    torch.set_num_threads(3)
+    together = threading.Barrier(3, timeout=20)
+
+    def work(first: int, _last: int) -> None:
+        together.wait()
+        raise errors[first]
+
+    errors: list[BaseException] = [ValueError("0"), ValueError("1"), ValueError("2")]
+    for _ in range(20):
+        with pytest.raises(ValueError, match="0"):
+            in_blocks(3, work)
+    errors[2] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        in_blocks(3, work)
+
+
+def test_a_call_that_failed_keeps_nothing() -> None:
+    class Large:
+        pass
+
+    def fails(first: int, _last: int, held: Large) -> None:
+        raise ValueError(str(first))
+
+    large = Large()
+    gone = weakref.ref(large)
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(ValueError, match="0"):
+            in_blocks(2, lambda first, last, held=large: fails(first, last, held))  # type: ignore[misc]
+        del large
+        for _ in range(1000):
+            if gone() is None:
+                break
+            time.sleep(0.001)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("bad", [0, 1, 2])

@@ -21,9 +21,7 @@ from spikebridge.training.lanes import MOST_ROWS, rows_for
 from spikebridge.training.narrow_events import arrive_each, gather_each
 from spikebridge.training.narrow_lanes import narrow_lanes
 from spikebridge.training.packed import (
-    PLAIN,
     Packed,
-    Unit,
     delays_first,
     every_delay,
     few_delays,
@@ -35,6 +33,7 @@ from spikebridge.training.packed import (
 )
 from spikebridge.training.spike_kernels import spread_back, to_lanes
 from spikebridge.training.threads import in_blocks
+from spikebridge.training.timegrid import PLAIN, Unit
 
 BUFFER_BYTES = 32 * 1024
 """What arrives at a register of targets in a block of samples stays in a first-level cache of this size."""
@@ -226,7 +225,7 @@ class Journey(NamedTuple):
             buffer = stretch.new_empty((events.samples * self.stride + packed.reach) * together).numpy()
             kernel(packed.layout)(first, last, *lists, stretch_array, buffer, arrivals_array)
 
-        in_blocks(packed.groups, work, events.events * packed.groups * packed.length)
+        in_blocks(packed.groups, work, len(events.position) * packed.groups * packed.length)
 
 
 def _spread_back(packed: Packed, stretch: Tensor, few: Few | None, kept: Tensor, grad_arrivals: Tensor) -> Tensor:

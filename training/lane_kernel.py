@@ -16,8 +16,9 @@ from torch.autograd.function import once_differentiable
 
 from spikebridge.training.compiled import compiled
 from spikebridge.training.event_lists import Floats
-from spikebridge.training.packed import PLAIN, Packed, Unit, one_by_one, side_by_side
+from spikebridge.training.packed import Packed, one_by_one, side_by_side
 from spikebridge.training.threads import in_blocks
+from spikebridge.training.timegrid import PLAIN, Unit
 
 LEAST_EXPONENT = -64.0
 """Below, g_d is 0: beside that of the nearest delay it is nothing, and processors are slow with such small numbers."""

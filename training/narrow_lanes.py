@@ -20,8 +20,9 @@ from torch.autograd.function import once_differentiable
 
 from spikebridge.training.compiled import compiled_gradient
 from spikebridge.training.event_lists import Floats, Ints
-from spikebridge.training.packed import PLAIN, Packed, Unit, one_by_one, side_by_side
+from spikebridge.training.packed import Packed, one_by_one, side_by_side
 from spikebridge.training.threads import in_blocks
+from spikebridge.training.timegrid import PLAIN, Unit
 
 
 def narrow_lanes(

@@ -59,8 +59,11 @@ class FoldableBatchNorm(nn.Module):
         self.follow(mean, var)
         return self.folded(mean, var)
 
-    def compiled(self, arrivals: Tensor, window: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The arrivals to go on with, scale and shift while training; arrivals are counted over windows of steps."""
+    def of_arrivals(self, arrivals: Tensor, window: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The arrivals to go on with, scale and shift, while training on the CPU, in compiled loops.
+
+        Arrivals are counted over windows of so many steps.
+        """
         arrivals, scale, shift, mean, var = normalised(arrivals, self.gamma, self.beta, self._eps, window)
         self.follow(mean, var)
         return arrivals, scale, shift
@@ -171,7 +174,7 @@ class Layer(nn.Module):
         # Counted over the reference step, so that the statistics mean the same on every grid.
         window = round(self.reference_step_ms / step_ms) if self.norm.training else 1
         if kernels_for(arrivals, fused=self.fused) == "loops" and self.norm.training:
-            arrivals, scale, shift = self.norm.compiled(arrivals, window)
+            arrivals, scale, shift = self.norm.of_arrivals(arrivals, window)
         else:
             counted = arrivals if window == 1 else arrivals.unflatten(1, (-1, window)).sum(dim=2)
             scale, shift = self.norm(counted)

@@ -149,8 +149,8 @@ class Neurons(nn.Module):
 def exact_steps(populations: Sequence[Neurons], step_ms: float) -> Sequence[StepTensors | Tensor]:
     """`exact_step` of populations with the same kind of synapses, wherever their parameters are.
 
-    For all of them together: it takes dozens of operations on few numbers, or one compiled loop. A GPU would wait
-    between these operations, so the processor does them.
+    For all of them together: it takes dozens of operations on few numbers, or one compiled loop, which leaves the
+    entries of each population in one tensor. A GPU would wait between these operations, so the processor does them.
     """
     (tau_syn_ms,) = {population.tau_syn_ms for population in populations}
     if all(population.fused and population.bias.device.type == "cpu" for population in populations):

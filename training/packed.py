@@ -14,6 +14,7 @@ from spikebridge.training.event_kernels import Layout
 from spikebridge.training.event_lists import Floats, Ints
 from spikebridge.training.lanes import REGISTER_BYTES, rows_for
 from spikebridge.training.threads import in_blocks
+from spikebridge.training.timegrid import PLAIN, Unit
 
 TAPS_TOGETHER = 4
 """Lanes of a block where lanes are delays: most kernels that are narrow have so many taps."""
@@ -56,16 +57,6 @@ class Packed(NamedTuple):
         """Steps of a stretch."""
         block = self.layout.lanes if self.layout.each else self.layout.rows
         return -(-self.delays // block) * block
-
-
-class Unit(NamedTuple):
-    """What numbers are counted in: (number + plus) / size."""
-
-    plus: float = 0.0
-    size: float = 1.0
-
-
-PLAIN = Unit()
 
 
 def lanes_of(dtype: torch.dtype) -> int:

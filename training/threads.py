@@ -13,7 +13,7 @@ from _thread import LockType, allocate_lock
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any, NamedTuple
 
 import torch
@@ -38,30 +38,78 @@ class _Call:
         self.work = work
         self.blocks = [_Block(k, *edge, allocate_lock()) for k, edge in enumerate(pairwise(edges))]
         self.waiting = self.blocks[:]
+        self.here: list[_Block] = []
+        """Of who called: done there, or by nobody."""
+        self.ended: set[int] = set()
+        """Numbers of blocks that helpers have done."""
         self.results: list[Any] = [None] * len(self.blocks)
-        self.error: BaseException | None = None
+        self.errors: dict[int, BaseException] = {}
         for block in self.blocks:
             block.done.acquire()
 
-    def take(self, which: int) -> _Block | None:
-        """The first or last block that nobody has begun; a list gives it to one thread only."""
+    def take(self) -> _Block | None:
+        """The first block that nobody has begun; a list gives it to one thread only."""
         try:
-            return self.waiting.pop(which)
+            return self.waiting.pop(0)
         except IndexError:
             return None
+
+    def take_here(self, which: int) -> _Block | None:
+        """The same for who called, or the last one.
+
+        No signal comes between taking a block and saying where it is, or it would be waited for without end.
+        """
+        try:
+            self.here.extend(map(self.waiting.pop, (which,)))
+        except IndexError:
+            return None
+        return self.here[-1]
 
     def do(self, block: _Block) -> None:
         """After an error nothing else begins."""
         try:
             self.results[block.number] = self.work(block.first, block.last)
         except BaseException as error:  # noqa: BLE001 - whoever called raises it
-            self.error = error if self.error is None else self.error
+            self.errors[block.number] = error
             self.abandon()
 
     def abandon(self) -> None:
         """Nobody begins what nobody has begun."""
-        while (block := self.take(-1)) is not None:
-            block.done.release()
+        with suppress(IndexError):
+            self.here.extend(map(self.waiting.pop, repeat(-1)))
+
+    def wait(self) -> None:
+        """Until helpers have done what they began, in spite of an interrupt: they use the same memory."""
+        interrupt: BaseException | None = None
+        elsewhere = {block.number for block in self.blocks} - {block.number for block in self.here}
+        for block in self.blocks:
+            while block.number in elsewhere and block.number not in self.ended:
+                try:
+                    block.done.acquire(timeout=1.0)
+                except BaseException as error:  # noqa: BLE001 - raised below
+                    interrupt = error
+        if interrupt is not None:
+            raise interrupt
+
+    def end(self) -> list[Any]:
+        """The results, or the error of the first block with one, but an interrupt before other errors.
+
+        A helper that has not woken yet keeps the call, which then keeps nothing else.
+        """
+        results, errors = self.results, self.errors
+        self.work, self.results, self.errors = _nothing, [], {}
+        if not errors:
+            return results
+        _, first = min((isinstance(error, Exception), number) for number, error in errors.items())
+        error = errors[first]
+        try:
+            raise error
+        finally:
+            del error, errors  # no cycle of the error and the frames in its traceback
+
+
+def _nothing(_first: int, _last: int) -> None:
+    """The work of a call that has ended."""
 
 
 class _Helper:
@@ -88,8 +136,9 @@ class _Helper:
     def _help(self) -> None:
         # By itself, so that no name keeps the arrays of a call until the next one.
         call = self._calls.popleft()
-        while (block := call.take(0)) is not None:
+        while (block := call.take()) is not None:
             call.do(block)
+            call.ended.add(block.number)
             block.done.release()
 
 
@@ -132,20 +181,14 @@ def in_blocks[Result](size: int, work: Callable[[int, int], Result], numbers: fl
         return [work(0, size)]
     helpers = _helpers_for(threads - 1)
     call = _Call(work, [size * k // threads for k in range(threads + 1)])
-    own, others = call.take(0), call.blocks[1:]
     try:
+        own = call.take_here(0)
         for helper in helpers:
             helper.offer(call)
         while own is not None:
             call.do(own)
-            own.done.release()
-            own = call.take(-1)  # helpers begin with the first
+            own = call.take_here(-1)  # helpers begin with the first
     finally:
-        # Those that run use the same memory.
         call.abandon()
-        for block in others:
-            if block is not own:
-                block.done.acquire()
-    if call.error is not None:
-        raise call.error
-    return call.results
+        call.wait()
+    return call.end()

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from spikebridge.bridge.timing import aligned_delay_to_steps
-from spikebridge.training.packed import Unit
+
+
+class Unit(NamedTuple):
+    """What numbers are counted in: (number + plus) / size."""
+
+    plus: float = 0.0
+    size: float = 1.0
+
+
+PLAIN = Unit()
 
 
 @dataclass(frozen=True, slots=True)
