@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from common import append_results, spread
 from matplotlib.axes import Axes
+from peer_accuracy import CHOSEN
 from peer_training import LABELS
 from trainings import Result, Training, Variant, checksums, paired, results
 
@@ -83,19 +84,16 @@ def at_rate(rate_hz: float) -> Variant:
 
 
 def peers(folder: Path, epochs: int, hidden: tuple[int, ...], seeds: int) -> dict[str, list[Result]]:
-    """What `peers.py` kept per system: the settings with all seeds, none where some are missing."""
-    found: dict[tuple[str, float | None, float | None], list[Result]] = {}
-    for path in sorted(folder.glob("*.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        job = result["settings"]
-        if job["system"] == "ours" or job["epochs"] != epochs or tuple(job["hidden"]) != hidden:
-            continue
-        found.setdefault((job["system"], job["rate"], job.get("dropout")), []).append(result)
-    return {
-        system: sorted(every, key=lambda result: result["settings"]["seed"])
-        for (system, *_), every in found.items()
-        if len(every) == seeds
-    }
+    """What `peers.py` chose per system, by seed: with the same epochs and sizes, and as many seeds."""
+    found: dict[str, list[Result]] = {}
+    for chosen in sorted((folder / CHOSEN).glob("*.json")):
+        names = json.loads(chosen.read_text(encoding="utf-8"))[:seeds]
+        every = [json.loads((folder / name).read_text(encoding="utf-8")) for name in names]
+        jobs = [result["settings"] for result in every]
+        alike = all(job["epochs"] == epochs and tuple(job["hidden"]) == hidden for job in jobs)
+        if chosen.stem != "ours" and alike and [job["seed"] for job in jobs] == list(range(seeds)):
+            found[chosen.stem] = every
+    return found
 
 
 def row(label: str, every: list[Result]) -> str:
@@ -204,8 +202,8 @@ def main() -> None:
     hidden = tuple(int(size) for size in options.hidden.split(","))
     shared = (*GRID, f"optimiser.epochs={options.epochs}", f"network.hidden={list(hidden)}", *options.set)
     variants = [
-        *(at_most(float(rate)) for rate in options.bounds_hz.split(",")),
-        *(at_rate(float(rate)) for rate in options.targets_hz.split(",")),
+        *(at_most(float(rate)) for rate in options.bounds_hz.split(",") if rate),
+        *(at_rate(float(rate)) for rate in options.targets_hz.split(",") if rate),
         UNCONSTRAINED,
         TUNED,
     ]
@@ -218,7 +216,7 @@ def main() -> None:
     others = peers(options.peers, options.epochs, hidden, options.seeds)
     draw(ours, others)
     command = (
-        f"python benchmarks/frontier.py --data DATA --bounds-hz {options.bounds_hz} --targets-hz {options.targets_hz}"
+        f"python benchmarks/frontier.py --data DATA --bounds-hz {options.bounds_hz} --targets-hz={options.targets_hz}"
     )
     command += f" --seeds {options.seeds} --epochs {options.epochs} --hidden {options.hidden}"
     command += "".join(f" --set {setting}" for setting in options.set)
@@ -228,9 +226,10 @@ def main() -> None:
         "",
         f"![accuracy against rate]({FIGURE.name})",
         "",
-        f"Test samples right, percent; mean ± standard deviation over {options.seeds} seeds; differences seed by seed, ± half of their 95 % interval. "
-        f"{options.epochs} epochs, hidden populations of {options.hidden}, bins of 10 ms; rate: mean over all hidden "
-        "neurons and test samples. The epoch is chosen on the held-out speaker, the test set read once.",
+        f"Test samples right, percent; mean ± standard deviation over {options.seeds} seeds; differences seed by seed, "
+        f"± half of their 95 % interval. {options.epochs} epochs, hidden populations of {options.hidden}, bins of "
+        "10 ms; rate: mean over all hidden neurons and test samples. The epoch is chosen on the held-out speaker, the "
+        "test set read once.",
     ]
     append_results("Accuracy against rate on spoken digits", command, lines, checksums(ours))
 

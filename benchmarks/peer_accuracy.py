@@ -22,6 +22,9 @@ PACKAGES = ("snntorch", "norse", "spikingjelly", "DCLS")
 RATES = (1e-3, 3e-3, 1e-2)
 """Of weights, Adam; every network gets the same three, and the one with the best validation at the first seeds."""
 
+CHOSEN = "chosen"
+"""Folder beside the results with the names of those that were chosen, per system and in the order of seeds."""
+
 WITH_DROPOUT = ("dcls_spikingjelly",)
 """Peers whose dropout is searched too, where others than the published one are given."""
 
@@ -99,6 +102,10 @@ def results(
             best = max(choices, key=lambda choice: validation[choice])
             jobs = [replace(best, seed=seed) for seed in range(seeds)]
         found[system] = [kept(each, data_folder, folder) for each in jobs]
+        choice = folder / CHOSEN / f"{system}.json"
+        choice.parent.mkdir(exist_ok=True)
+        with atomic_path(choice) as temporary:
+            temporary.write_text(json.dumps([f"{each.name}.json" for each in jobs], indent=1) + "\n", encoding="utf-8")
     return found
 
 

@@ -187,32 +187,25 @@ def test_peers_are_compared_with_the_examples_configuration_not_with_the_best(lo
     assert tuned.regulariser == config.regulariser
 
 
-def test_peers_are_read_with_the_same_epochs_sizes_and_all_seeds(load: ModuleType, tmp_path: Path) -> None:
+def test_peers_are_read_as_chosen_with_the_same_epochs_sizes_and_all_seeds(load: ModuleType, tmp_path: Path) -> None:
+    """By name seed 10 comes before seed 2; what was tried and not chosen is not read."""
     frontier = importlib.import_module("frontier")
-    for system, rate, seeds in (
-        ("gru", 0.01, (0,)),
-        ("gru", 0.001, (0, 1)),
-        ("ours", 0.01, (0, 1)),
-        ("svm", None, (0, 1)),
-    ):
-        for seed in seeds:
-            settings = {"system": system, "rate": rate, "epochs": 20, "hidden": [128, 128], "seed": seed}
-            result = results_of([0.5 + seed / 10], 1.0)[0] | {"settings": settings}
-            (tmp_path / f"{system}-{rate}-{seed}.json").write_text(json.dumps(result))
-    found = frontier.peers(tmp_path, 20, (128, 128), 2)
-    assert found.keys() == {"gru", "svm"}
-    assert [result["settings"]["rate"] for result in found["gru"]] == [0.001, 0.001]
-    assert frontier.peers(tmp_path, 30, (128, 128), 2) == {}
-
-
-def test_peers_and_ours_are_compared_at_the_same_seed_however_many_there_are(load: ModuleType, tmp_path: Path) -> None:
-    """By name seed 10 comes before seed 2."""
-    frontier = importlib.import_module("frontier")
-    for seed in range(11):
-        settings = {"system": "gru", "rate": 0.01, "epochs": 20, "hidden": [128, 128], "seed": seed}
-        (tmp_path / f"gru-seed{seed}-rate0.01.json").write_text(json.dumps({"settings": settings}))
-    (found,) = frontier.peers(tmp_path, 20, (128, 128), 11).values()
-    assert [result["settings"]["seed"] for result in found] == list(range(11))
+    (tmp_path / "chosen").mkdir()
+    cases = (("gru", 11, 20), ("ours", 11, 20), ("svm", 10, 20), ("norse_lif", 11, 30))
+    for system, seeds, epochs in cases:
+        names = []
+        for seed in range(seeds):
+            for rate in (0.01, 0.001):
+                settings = {"system": system, "rate": rate, "epochs": epochs, "hidden": [128, 128], "seed": seed}
+                name = f"{system}-seed{seed}-rate{rate}.json"
+                (tmp_path / name).write_text(json.dumps({"settings": settings}))
+            names.append(name)
+        (tmp_path / "chosen" / f"{system}.json").write_text(json.dumps(names))
+    found = frontier.peers(tmp_path, 20, (128, 128), 11)
+    assert found.keys() == {"gru"}
+    assert [result["settings"]["seed"] for result in found["gru"]] == list(range(11))
+    assert {result["settings"]["rate"] for result in found["gru"]} == {0.001}
+    assert frontier.peers(tmp_path, 20, (128, 128), 10).keys() == {"gru", "svm"}
 
 
 def test_settings_of_peers_are_those_with_the_best_mean_over_the_first_seeds(
@@ -229,6 +222,8 @@ def test_settings_of_peers_are_those_with_the_best_mean_over_the_first_seeds(
     assert [(each["job"].rate, each["job"].dropout, each["job"].seed) for each in found] == [
         (0.01, 0.1, seed) for seed in range(3)
     ]
+    chosen = json.loads((tmp_path / "chosen" / "dcls_spikingjelly.json").read_text())
+    assert chosen == [f"dcls_spikingjelly-seed{seed}-rate0.01-dropout0.1.json" for seed in range(3)]
     shared = importlib.import_module("peer_training").shared_with_peers(job)
     assert shared["augmentation"]["shift_channels"] == 3
     assert shared["max_delay_ms"] == 250.0
