@@ -17,9 +17,6 @@ from torch.nn import functional
 
 from spikebridge.training.config_recipe import OptimiserConfig
 
-FLUSHED = "_flushed"
-"""In the name of what runs with subnormal numbers taken for 0."""
-
 RATES_HZ = (1.0, 20.0, 50.0)
 """Activity of hidden neurons at which ours is measured besides `RATE_HZ`: its cost depends on it."""
 
@@ -83,10 +80,8 @@ def interleaved(
         run_once(network, counts, labels, Timing(""))
     for _ in range(repeats):
         for name, (_, network) in networks.items():
-            torch.set_flush_denormal(FLUSHED in name)
             run_once(network, counts, labels, Timing(""))
             run_once(network, counts, labels, timings[name])
-            torch.set_flush_denormal(False)
     return timings
 
 
@@ -118,8 +113,6 @@ def peer_networks(shape: Shape, counts: Tensor) -> dict[str, tuple[str, nn.Modul
                 set_rate(network, counts[:16], RATE_HZ)
                 along = ("", "") if done is None else (f"@{done:g}", f", {done:.0%} of a training done")
                 found[name + along[0]] = (peer.label + along[1], network)
-                if peer.delays:
-                    found[name + FLUSHED + along[0]] = (f"{peer.label}, subnormal numbers as 0{along[1]}", network)
     return {**found, "gru": ("GRU", Gru(shape))}
 
 
@@ -136,9 +129,9 @@ def ratios(timings: dict[str, Timing], what: str = "wall_s") -> dict[str, float]
     """How many times as many samples per second as a peer, from the fastest repeats.
 
     `dcls_spikingjelly`: recurrent adLIF with delays against DCLS + SpikingJelly (LIF, not recurrent), both over the
-    kernel widths of a training. `dcls_spikingjelly_lif` is LIF without recurrence, like for like. With `_flushed` DCLS
-    runs as for a user who makes PyTorch take subnormal numbers for 0: a few percent of the weights of its narrow
-    kernels are such, and some processors multiply them slowly. `best_without_delays` is
+    kernel widths of a training. `dcls_spikingjelly_lif` is LIF without recurrence, like for like. With `_wide` DCLS has
+    its widest kernels throughout: a few percent of the weights of narrow ones are subnormal, which some processors
+    multiply slowly, and none of these. `best_without_delays` is
     recurrent adLIF without delays against the fastest peer without delays whose spikes reset their neurons;
     `best_without_delays_for_delays` puts ours with delays against that peer. A peer that is not installed has no ratio.
     """
@@ -148,12 +141,12 @@ def ratios(timings: dict[str, Timing], what: str = "wall_s") -> dict[str, float]
 
     found = {}
     if "dcls_spikingjelly" in timings:
-        for suffix in ("", FLUSHED):
-            peer = over_training(timings, f"dcls_spikingjelly{suffix}", what)
-            found[f"dcls_spikingjelly_lif{suffix}"] = peer / over_training(timings, "ours_lif", what)
-            found[f"dcls_spikingjelly{suffix}"] = peer / over_training(timings, "ours", what)
-            found[f"dcls_spikingjelly_start{suffix}"] = fastest(f"dcls_spikingjelly{suffix}@0") / fastest("ours@0")
-            found[f"dcls_spikingjelly_end{suffix}"] = fastest(f"dcls_spikingjelly{suffix}") / fastest("ours")
+        peer, widest = over_training(timings, "dcls_spikingjelly", what), fastest("dcls_spikingjelly@0")
+        for name, mine in (("dcls_spikingjelly_lif", "ours_lif"), ("dcls_spikingjelly", "ours")):
+            found[name] = peer / over_training(timings, mine, what)
+            found[f"{name}_start"] = widest / fastest(f"{mine}@0")
+            found[f"{name}_end"] = fastest("dcls_spikingjelly") / fastest(mine)
+            found[f"{name}_wide"] = widest / over_training(timings, mine, what)
     without = [name for name in timings if name in PEERS and not PEERS[name].delays and PEERS[name].resets]
     best = min(without, key=fastest)
     found["best_without_delays"] = fastest(best) / fastest("ours_no_delays")

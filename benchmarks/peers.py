@@ -26,7 +26,7 @@ from peer_curves import FIGURE, curves, machine_rate
 from peer_models import PEERS
 from peer_ours import RATE_HZ
 from peer_shape import Shape
-from peer_speed import FLUSHED, as_json, interleaved, our_networks, peer_networks, random_batch, table
+from peer_speed import as_json, interleaved, our_networks, peer_networks, random_batch, table
 from peer_training import LABELS, Job
 
 from spikebridge.bridge.provenance import versions
@@ -82,14 +82,18 @@ def said(found: dict[str, Any]) -> list[str]:
     words = {
         "dcls_spikingjelly_lif": "LIF with delays against DCLS + SpikingJelly, like for like, over a training",
         "dcls_spikingjelly": "recurrent adLIF with delays against DCLS + SpikingJelly, over a training",
-        "dcls_spikingjelly_start": "the same at its start, with the widest kernels",
-        "dcls_spikingjelly_end": "the same from a quarter of it on, with narrow kernels",
         "best_without_delays": "recurrent adLIF without delays against the fastest peer without delays",
         "best_without_delays_for_delays": "recurrent adLIF with delays against that peer",
         "best_without_delays_lif": "LIF without recurrence and delays against that peer",
     }
-    of_dcls = [name for name in words if name.startswith("dcls")]
-    words |= {name + FLUSHED: f"{words[name]}; DCLS with subnormal numbers taken for 0" for name in of_dcls}
+    for name in ("dcls_spikingjelly_lif", "dcls_spikingjelly"):
+        words[f"{name}_start"] = (
+            f"{words[name].removesuffix(', over a training')}, at its start, kernels at their widest"
+        )
+        words[f"{name}_end"] = (
+            f"{words[name].removesuffix(', over a training')}, from a quarter of it on, kernels narrow"
+        )
+        words[f"{name}_wide"] = f"{words[name]}, kernels of DCLS at their widest throughout"
     missing = [peer.label for peer in PEERS.values() if not peer.installed]
     return [
         "| ratio of samples/s | wall time | core time |",
@@ -99,7 +103,8 @@ def said(found: dict[str, Any]) -> list[str]:
         f"Ours has kernels of the end of a training and {RATE_HZ:g} Hz in hidden layers where nothing else is said; "
         "its cost depends on both. Over a training: kernels narrow during the first quarter, trapezoids between the "
         "rows above. One weight in 25 of the narrow kernels of DCLS is subnormal, below 1.2e-38 and not 0, with which "
-        "its convolution is slow on some processors, unless a user calls torch.set_flush_denormal(True). "
+        "its convolution is slow on some processors; its widest kernels have none, nor would others if PyTorch took "
+        "such numbers for 0 in all its threads (torch.set_flush_denormal before they begin). "
         "Peers without normalisation were given the same rate by scaling their weights. LeakyParallel has "
         "no reset and is left out of the fastest peer.",
         *([f"Not installed: {', '.join(missing)}."] if missing else []),

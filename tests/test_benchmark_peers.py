@@ -60,9 +60,7 @@ def test_ratios_take_the_fastest_repeats_and_the_fastest_peer_that_resets(load: 
         "ours_lif_no_delays": [0.02],
         **{f"{name}@{done:g}": [0.3] for name in ("ours", "ours_lif") for done in ours.SHARES},
         **{f"dcls_spikingjelly@{done:g}": [0.5] for done in ours.SHARES},
-        **{f"dcls_spikingjelly_flushed@{done:g}": [0.4] for done in ours.SHARES},
         "dcls_spikingjelly": [0.8, 0.7],
-        "dcls_spikingjelly_flushed": [0.4],
         "plain_adlif": [0.12],
         "spikingjelly": [0.16],
         "snntorch_parallel": [0.01],
@@ -71,12 +69,13 @@ def test_ratios_take_the_fastest_repeats_and_the_fastest_peer_that_resets(load: 
     found = speed.ratios(made_up(load, seconds))
     over = 0.2 * 0.3 + 0.05 * (0.3 + 0.1) / 2 + 0.75 * 0.1
     assert found["dcls_spikingjelly"] == pytest.approx((0.2 * 0.5 + 0.05 * 0.6 + 0.75 * 0.7) / over)
-    assert found["dcls_spikingjelly_flushed"] == pytest.approx(0.4 / over)
+    assert found["dcls_spikingjelly_wide"] == pytest.approx(0.5 / over)
     over_lif = over - 0.775 * 0.1 + 0.775 * 0.05
     assert found["dcls_spikingjelly_lif"] == pytest.approx((0.2 * 0.5 + 0.05 * 0.6 + 0.75 * 0.7) / over_lif)
-    assert found["dcls_spikingjelly_lif_flushed"] == pytest.approx(0.4 / over_lif)
+    assert found["dcls_spikingjelly_lif_wide"] == pytest.approx(0.5 / over_lif)
+    assert found["dcls_spikingjelly_lif_end"] == pytest.approx(14.0)
     lines = load.said({"ratio": found, "ratio_core_time": found})
-    assert sum("subnormal numbers taken for 0 |" in line for line in lines) == 4
+    assert sum(line.endswith("| 14.00 | 14.00 |") for line in lines) == 1
     assert found["dcls_spikingjelly_start"] == pytest.approx(0.5 / 0.3)
     assert found["dcls_spikingjelly_end"] == pytest.approx(7.0)
     assert found["best_without_delays"] == pytest.approx(3.0)  # neither the GRU nor what never resets
