@@ -33,7 +33,7 @@ SWEEPS: dict[str, tuple[int, ...]] = {
 STYLES = {
     "ours": ("o-", "ours, narrow kernels"),
     "ours_start": ("s-", "ours, widest kernels"),
-    "dcls_spikingjelly": ("^-", "DCLS + SpikingJelly"),
+    "dcls_spikingjelly": ("^-", "DCLS + SpikingJelly, widest kernels"),
     "bound": ("k--", "bound by the spikes"),
 }
 
