@@ -165,21 +165,26 @@ def test_calls_of_several_threads_at_once_and_within_calls_do_not_get_in_each_ot
     assert sum(thread.name.startswith("spikebridge") for thread in threading.enumerate()) == before
 
 
-def test_nothing_of_a_call_is_kept_after_it() -> None:
-    class Large:
-        pass
+class Large:
+    """What a call works with."""
 
+
+def soon_gone(reference: weakref.ref[Large]) -> bool:
+    """The thread that helped lets go of it just after it has said that it is done."""
+    for _ in range(1000):
+        if reference() is None:
+            return True
+        time.sleep(0.001)
+    return False
+
+
+def test_nothing_of_a_call_is_kept_after_it() -> None:
     large = Large()
     gone = weakref.ref(large)
     together = threading.Barrier(2, timeout=20)
     in_blocks(2, lambda _first, _last, held=large: together.wait())  # type: ignore[misc]
     del large
-    # The thread that helped lets go of it just after it has said that it is done.
-    for _ in range(1000):
-        if gone() is None:
-            break
-        time.sleep(0.001)
-    assert gone() is None
+    assert soon_gone(gone)
 
 
 # What a signal raises within a callback of the collector, as Hypothesis has one, is lost, and said.
@@ -231,9 +236,6 @@ def test_an_interrupt_is_raised_before_errors_and_errors_in_order() -> None:
 
 
 def test_a_call_that_failed_keeps_nothing() -> None:
-    class Large:
-        pass
-
     def fails(first: int, _last: int, held: Large) -> None:
         raise ValueError(str(first))
 
@@ -245,11 +247,7 @@ def test_a_call_that_failed_keeps_nothing() -> None:
         with pytest.raises(ValueError, match="0"):
             in_blocks(2, lambda first, last, held=large: fails(first, last, held))  # type: ignore[misc]
         del large
-        for _ in range(1000):
-            if gone() is None:
-                break
-            time.sleep(0.001)
-        assert gone() is None
+        assert soon_gone(gone)
     finally:
         gc.enable()
 
