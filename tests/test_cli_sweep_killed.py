@@ -156,7 +156,7 @@ def test_the_scheduler_is_killed_and_the_same_command_goes_on_with_another(
             wait_for_the_middle(session)
             first.kill()
             code, said = session.end()
-        assert code == 4
+        assert code == 4, said
         assert f"connection to the scheduler of {address} is lost" in said
         time.sleep(1.0)  # workers that have lost it may still be training
     with scheduler(port), workers_without_nanny(address, 2):
