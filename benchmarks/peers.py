@@ -127,7 +127,7 @@ def accuracy(options: argparse.Namespace) -> None:
         "",
         f"Test samples right, percent; mean ± standard deviation over {options.seeds} seeds. {options.epochs} epochs; "
         f"hidden populations of {options.hidden}; bins of 10 ms; the same augmentation for all networks. "
-        f"Learning rate: of {options.rates} the one with the best validation accuracy at {options.search_seeds} seeds, "
+        f"Learning rate: of {options.rates} the one best on validation at seeds below {options.search_seeds}, "
         "for every network"
         + (f", and of DCLS a dropout of 0.4, as published, or {options.dropouts}" if options.dropouts else "")
         + "; penalty of the machines: of three. Epoch chosen on the held-out speaker. Core seconds per epoch with "

@@ -22,7 +22,7 @@ type Ints = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventLists:
-    """Events by block of samples, then source; within, see `_list_events`.
+    """Events by block of samples, then source; within, see `list_events`.
 
     Attributes:
         place: (blocks, sources + 1) where the events of each source start and end in the lists.
