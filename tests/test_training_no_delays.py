@@ -18,7 +18,7 @@ from spikebridge.training.network import SpikingNetwork
 from spikebridge.training.scan import scan
 from spikebridge.training.spike_rows import events_pay, rows_projection
 from spikebridge.training.surrogate import Surrogate
-from spikebridge.training.tile_product import TILE_ROWS, add_product, padded, panel_width, panels_of
+from spikebridge.training.tile_product import TILE_ROWS, add_product, padded, panel_width, panels_across, panels_of
 
 pytestmark = pytest.mark.usefixtures("blocks_on_threads")
 
@@ -35,6 +35,13 @@ def test_products_by_tiles_equal_matrix_products(seed: int, rows: int, columns: 
     add_product(into, whole, panels_of(right))
     np.testing.assert_allclose(into[:rows, :columns], 1 + left @ right, rtol=0, atol=1e-4 if single else 1e-12)
     assert (into[rows:] == 1).all()
+
+
+@pytest.mark.parametrize("size", [1, 31, 32, 33, 70])
+def test_panels_of_a_transpose_are_those_of_the_transposed_matrix(size: int) -> None:
+    matrices = np.random.default_rng(size).normal(size=(2, size, size)).astype(np.float32)
+    for matrix, panels in zip(matrices, panels_across(matrices), strict=True):
+        np.testing.assert_array_equal(panels, panels_of(matrix.T))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -64,7 +71,8 @@ def test_events_pay_where_they_are_few_and_targets_many() -> None:
     assert events_pay(0, 1000, 256)
     assert events_pay(50, 1000, 256)
     assert not events_pay(500, 1000, 256)
-    assert not events_pay(50, 1000, 20)
+    assert events_pay(50, 1000, 20)
+    assert not events_pay(100, 1000, 20)
 
 
 @given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 4), st.sampled_from([1, 2, 5]), st.sampled_from([1, 2]))

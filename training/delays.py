@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spikebridge.training.event_projection import event_projection, kernel_projection, narrow_projection
+from spikebridge.training.exponential import LEAST_EXPONENT
 from spikebridge.training.gpu_kernels import fetching_pays, kernels_for, projection_on_card
-from spikebridge.training.lane_kernel import LEAST_EXPONENT
-from spikebridge.training.spike_rows import count_events, rows_projection
+from spikebridge.training.row_kernels import count_events
+from spikebridge.training.spike_rows import rows_projection
 from spikebridge.training.timegrid import TimeGrid
 
 SIGMA_OFFSET = 0.27

@@ -18,7 +18,7 @@ from functools import cache
 from typing import NamedTuple
 
 from spikebridge.training.compiled import compiled
-from spikebridge.training.event_lists import Floats, Ints
+from spikebridge.training.fused_types import Floats, Ints
 from spikebridge.training.lanes import add_product, load, plus_product, store, zeros
 
 type Kernel = Callable[..., None]

@@ -44,7 +44,6 @@ from spikebridge.training.fused_types import (
     entries,
     named,
 )
-from spikebridge.training.single_pulse import arrivals_adjoint, single_pulses
 from spikebridge.training.threshold_adjoint import threshold_adjoint
 from spikebridge.training.tile_product import TILE_ROWS, add_product
 
@@ -168,26 +167,6 @@ def arrivals_back(
             fetch(first, now, grad.spikes, g.spikes[: len(g.u)], g.u.shape[1])
         else:
             g.spikes[:] = 0
-        if step.scale.size and single_pulses(kind):
-            arrivals_adjoint(
-                first,
-                now,
-                rule.to_value,
-                rule.drop,
-                step,
-                traces.spikes,
-                traces.reached,
-                traces.raw,
-                g.current,
-                g.w,
-                g.u,
-                g.spikes,
-                grad.raw,
-                sums,
-            )
-            if len(g.delivered):
-                deliver(now % len(g.delivered), g.current, g.delivered)
-            return
         reset_adjoint(
             first,
             now,

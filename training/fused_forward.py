@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from spikebridge.training.compiled import compiled, compiled_within
-from spikebridge.training.event_lists import Ints
 from spikebridge.training.fused_step import (
     decay,
     fetch,
@@ -32,12 +31,13 @@ from spikebridge.training.fused_types import (
     Constants,
     Entries,
     Floats,
+    Ints,
     Kind,
     State,
     Traces,
     entries,
 )
-from spikebridge.training.lane_bits import who_fires
+from spikebridge.training.lane_bits import memory_for, who_fires
 from spikebridge.training.own_spikes import add_rows
 from spikebridge.training.single_pulse import adaptive_step, leaky_step, note, single_pulses
 
@@ -78,7 +78,7 @@ def run_single_pulses(first: int, last: int, kind: Kind, constants: Constants, s
     """`forward` where `single_pulses` holds: sample by sample, so that memory is read and written in its order."""
     size, dtype = traces.due.shape[2], traces.due.dtype
     due, spikes, weights = traces.due.ravel(), traces.spikes.ravel(), constants.recurrent.ravel()
-    nothing, found = np.zeros((1, 1, size), dtype), np.empty(size, np.int64)
+    nothing, found = np.zeros((1, 1, size), dtype), memory_for(size)
     # Without recurrence nothing is added to what arrives from outside, so that is scaled anew on the way back.
     own = constants.lags.size > 0
     scratch = np.empty((1 if constants.scale.size and not own else 0, traces.due.shape[1], size), dtype)

@@ -19,12 +19,13 @@ from spikebridge.training import fused_types
 from spikebridge.training.fused_backward import backward
 from spikebridge.training.fused_forward import forward
 from spikebridge.training.propagators import in_one
+from spikebridge.training.recurrent_pulse_back import backward_recurrent
 from spikebridge.training.scan import NeuronTensors
 from spikebridge.training.single_pulse import single_pulses
 from spikebridge.training.single_pulse_back import backward_alone
 from spikebridge.training.surrogate import Surrogate
 from spikebridge.training.threads import in_blocks
-from spikebridge.training.tile_product import panels_of
+from spikebridge.training.tile_product import panels_across
 
 KINDS = {
     SynapseKind.DELTA: fused_types.DELTA,
@@ -56,7 +57,10 @@ def fused_scan(
     """
     lags = sorted(recurrent or {})
     size = arrivals.shape[2]
-    weights = torch.stack([recurrent[lag] for lag in lags]) if recurrent else arrivals.new_zeros((0, size, size))
+    each = [recurrent[lag] for lag in lags] if recurrent else []
+    weights = arrivals.new_zeros((0, size, size))
+    if each:
+        weights = each[0][None] if len(each) == 1 else torch.stack(each)
     spikes, potentials = _Scan.apply(  # type: ignore[no-untyped-call]
         neuron,
         surrogate,
@@ -117,12 +121,14 @@ class _Scan(torch.autograd.Function):
         if not _has_current(ctx.neuron):
             traces = traces._replace(current=traces.due)
         if ctx.lags:
-            constants = constants._replace(panels=np.stack([panels_of(weights.T) for weights in constants.recurrent]))
+            constants = constants._replace(panels=panels_across(constants.recurrent))
         width = traces.due.dtype.type(ctx.surrogate.width)
         spikes, potentials = (_numpy(due.new_empty((0, 0, 0)) if g is None else g) for g in grads)
         grad_raw = torch.empty_like(due)
         from_spikes = spikes.size > 0 and potentials.size == 0
-        way_back = backward_alone if _scales_again(kind, ctx.lags) and from_spikes else backward
+        way_back = backward
+        if from_spikes and single_pulses(kind):
+            way_back = backward_recurrent if ctx.lags else backward_alone
         if len(constants.scale) and _scales_again(kind, ctx.lags) and not from_spikes:
             arrived = traces.raw * constants.scale
             traces = traces._replace(due=arrived, current=arrived)

@@ -13,6 +13,8 @@ from spikebridge.training.compiled import compiled
 
 type Floats = npt.NDArray[Any]
 """float32 or float64, the same in one call."""
+type Ints = npt.NDArray[Any]
+"""int32 or int64."""
 
 ENTRIES, SUMS = 11, 14
 """Rows of the array of propagator entries, the fields of StepTensors in order; and of the array of gradients of

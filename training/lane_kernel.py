@@ -14,14 +14,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from spikebridge.training.compiled import compiled
-from spikebridge.training.event_lists import Floats
+from spikebridge.training.compiled import compiled, compiled_gradient
+from spikebridge.training.exponential import exponential
+from spikebridge.training.fused_types import Floats
 from spikebridge.training.packed import Packed, one_by_one, side_by_side
 from spikebridge.training.threads import in_blocks
 from spikebridge.training.timegrid import PLAIN, Unit
-
-LEAST_EXPONENT = -64.0
-"""Below, g_d is 0: beside that of the nearest delay it is nothing, and processors are slow with such small numbers."""
 
 
 def lane_kernel(weight: Tensor, delay: Tensor, width_steps: float, packed: Packed, unit: Unit = PLAIN) -> Tensor:
@@ -43,13 +41,15 @@ class _LaneKernel(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, delay: Tensor, width_steps: float, packed: Packed, unit: Unit) -> Tensor:
         weights, delays = side_by_side(packed, weight), side_by_side(packed, delay, unit)
         shape = (packed.groups, weight.shape[1], packed.reach, packed.layout.lanes)
-        share = weight.new_empty(shape)
-        exponents = (packed.delays, delays.numpy(), 1 / width_steps, share.numpy())
-        in_blocks(packed.groups, lambda first, last: _exponents(first, last, *exponents), share.numel())
-        torch.exp(share, out=share)
-        kernel = torch.empty_like(share)
-        arrays = (weights.numpy(), share.numpy(), kernel.numpy())
-        in_blocks(packed.groups, lambda first, last: _normalise(first, last, *arrays), share.numel())
+        share, kernel = weight.new_empty(shape), weight.new_empty(shape)
+        total = np.empty((packed.groups, packed.layout.lanes), weights.numpy().dtype)
+        arrays = [tensor.numpy() for tensor in (weights, delays, share, kernel)]
+        inverse_width = total.dtype.type(1 / width_steps)
+
+        def work(first: int, last: int) -> None:
+            _kernel(first, last, packed.delays, inverse_width, total, *arrays)
+
+        in_blocks(packed.groups, work, 2 * share.numel())
         ctx.kept = weights, delays, share
         ctx.width_steps, ctx.packed, ctx.unit = width_steps, packed, unit
         return kernel.flatten(2)
@@ -67,43 +67,41 @@ class _LaneKernel(torch.autograd.Function):
         return one_by_one(ctx.packed, grad_weight), of_delay, None, None, None
 
 
-@compiled
-def _exponents(first: int, last: int, delays: int, delay: Floats, inverse_width: float, exponent: Floats) -> None:
-    """What the exponential is taken of, for groups `first .. last - 1`; minus infinity beyond the longest delay."""
-    for group in range(first, last):
-        for i in range(delay.shape[1]):
-            at = delay[group, i]
-            scale = at.dtype.type(inverse_width)
-            for d in range(exponent.shape[2]):
-                row = exponent[group, i, d]
-                step = at.dtype.type(d)
-                for lane in range(row.size):
-                    distance = (step - at[lane]) * scale
-                    power = -distance * distance / 2
-                    row[lane] = -np.inf if power < LEAST_EXPONENT else power
-                if d >= delays:
-                    row[:] = -np.inf
-
-
-@compiled
-def _normalise(first: int, last: int, weight: Floats, share: Floats, kernel: Floats) -> None:
-    """From Gaussians to shares that add up to 1, and these times the weight."""
-    total = weight[0, 0].copy()
+@compiled_gradient
+def _kernel(
+    first: int,
+    last: int,
+    delays: int,
+    inverse_width: Any,
+    total: Floats,
+    weight: Floats,
+    delay: Floats,
+    share: Floats,
+    kernel: Floats,
+) -> None:
+    """Shares that add up to 1, for groups `first .. last - 1`, and these times the weight; 0 beyond the last delay."""
+    number = weight.dtype.type
     for group in range(first, last):
         for i in range(weight.shape[1]):
-            total[:] = 1e-7
-            for d in range(share.shape[2]):
-                row = share[group, i, d]
-                for lane in range(row.size):
-                    total[lane] += row[lane]
-            for lane in range(total.size):
-                total[lane] = 1 / total[lane]
-            weights = weight[group, i]
-            for d in range(share.shape[2]):
-                row, out = share[group, i, d], kernel[group, i, d]
-                for lane in range(row.size):
-                    row[lane] *= total[lane]
-                    out[lane] = weights[lane] * row[lane]
+            for lane in range(weight.shape[2]):
+                total[group, lane] = number(1e-7)
+            for d in range(delays):
+                for lane in range(weight.shape[2]):
+                    distance = (number(d) - delay[group, i, lane]) * inverse_width
+                    g = exponential(number(-0.5) * (distance * distance))
+                    share[group, i, d, lane] = g
+                    total[group, lane] += g
+            for lane in range(weight.shape[2]):
+                total[group, lane] = number(1) / total[group, lane]
+            for d in range(delays):
+                for lane in range(weight.shape[2]):
+                    p = share[group, i, d, lane] * total[group, lane]
+                    share[group, i, d, lane] = p
+                    kernel[group, i, d, lane] = weight[group, i, lane] * p
+            for d in range(delays, share.shape[2]):
+                for lane in range(weight.shape[2]):
+                    share[group, i, d, lane] = 0
+                    kernel[group, i, d, lane] = 0
 
 
 @compiled

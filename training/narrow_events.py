@@ -17,7 +17,7 @@ from functools import cache
 
 from spikebridge.training.compiled import compiled
 from spikebridge.training.event_kernels import Kernel, Layout
-from spikebridge.training.event_lists import Floats, Ints
+from spikebridge.training.fused_types import Floats, Ints
 from spikebridge.training.lane_squares import transpose
 from spikebridge.training.lanes import add_product_each, load, plus_product_each, store, zeros
 

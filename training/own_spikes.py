@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spikebridge.training.compiled import compiled_within
-from spikebridge.training.event_lists import Floats, Ints
+from spikebridge.training.fused_types import Floats, Ints
 from spikebridge.training.lanes import REGISTER_BYTES, load, plus_product, store
 
 ROWS = 4

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from spikebridge.training.compiled import compiled
 from spikebridge.training.event_kernels import Layout
-from spikebridge.training.event_lists import Floats, Ints
+from spikebridge.training.fused_types import Floats, Ints
 from spikebridge.training.lanes import REGISTER_BYTES, rows_for
 from spikebridge.training.threads import in_blocks
 from spikebridge.training.timegrid import PLAIN, Unit

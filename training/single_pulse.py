@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spikebridge.training.compiled import compiled_apart, compiled_gradient, compiled_within
-from spikebridge.training.early import fetch_row_early
+from spikebridge.training.compiled import compiled_apart, compiled_within
 from spikebridge.training.fused_types import PULSE, Entries, Floats, Kind
 
 
@@ -81,36 +80,3 @@ def note(b: int, now: int, state: Floats, trace: Floats) -> None:
     """A state into a trace."""
     for n in range(state.size):
         trace[b, now, n] = state[n]
-
-
-@compiled_gradient
-def arrivals_adjoint(
-    first: int,
-    now: int,
-    to_value: Any,
-    drop: Floats,
-    step: Entries,
-    spikes: Floats,
-    reached: Floats,
-    raw: Floats,
-    g_current: Floats,
-    g_w: Floats,
-    g_u: Floats,
-    g_spikes: Floats,
-    g_raw: Floats,
-    sums: Entries,
-) -> None:
-    """Back through the reset, `g_spikes` is added to, and from all arrivals to those that were scaled."""
-    one = g_u.dtype.type(1)
-    then = max(now - 1, 0)
-    for k in range(len(g_u)):
-        fetch_row_early(first + k, then, raw)
-        fetch_row_early(first + k, then, g_raw)
-        for n in range(g_u.shape[1]):
-            f, u, w = spikes[first + k, now, n], g_u[k, n], g_w[k, n]
-            g_spikes[k, n] += step.jump[n] * w - (to_value * reached[first + k, now, n] + drop[n]) * u
-            g_u[k, n] = u * (one - to_value * f)
-            sums.jump[n] += f * w
-            g = g_current[k, n]
-            g_raw[first + k, now, n] = g * step.scale[n]
-            sums.scale[n] += g * raw[first + k, now, n]

@@ -12,7 +12,7 @@ from functools import cache
 
 from spikebridge.training.compiled import compiled
 from spikebridge.training.event_kernels import Layout
-from spikebridge.training.event_lists import Floats, Ints
+from spikebridge.training.fused_types import Floats, Ints
 from spikebridge.training.lane_squares import transpose
 from spikebridge.training.lanes import load, plus_product, plus_taps, store, times_row, zeros
 

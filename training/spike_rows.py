@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,15 +11,17 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from spikebridge.training.compiled import compiled_gradient, compiled_within
+from spikebridge.training.event_lists import joined
 from spikebridge.training.fused_types import Floats
+from spikebridge.training.row_kernels import arrive, collect, list_steps, whole_registers
 from spikebridge.training.threads import in_blocks
 from spikebridge.training.tile_product import TILE_ROWS, add_product, padded, panel_width, panels_of
 
-EVENT_COST, TARGET_COST, INPUT_COST = 500.0, 0.65, 30.0
-"""In multiplications of a dense product: an event, each of its targets, and each input that has to be looked at.
+EVENT_COST, TARGET_COST, INPUT_GAIN = 300.0, 4.6, 8.0
+"""In multiplications of a dense product: an event, each of its targets, and what an input costs beside its products.
 
-Measured at 140 and 256 sources, 20 and 256 targets, densities of 0.02 to 0.3, AVX-512. Events then pay up to a density
-of a third at 256 targets, and never at 20.
+Measured at 140 and 256 sources, 10 to 256 targets, densities of 0.01 to 0.7, dropout, AVX-512, both ways. Events pay up
+to a density of 0.18 at 256 targets and of 0.07 at 20.
 """
 
 
@@ -34,45 +36,81 @@ def rows_projection(spikes: Tensor, weight: Tensor, kept: Tensor | None = None) 
     Returns:
         (batch, steps, targets). The order of sums, and so the last bits, differ from those of a matrix product.
     """
-    if not events_pay(count_events(spikes.detach().contiguous().numpy(), 1), spikes.numel(), len(weight)):
+    kept = None if kept is None else kept.detach().to(spikes.dtype)
+    events = StepEvents.of(spikes, kept)
+    if not events_pay(len(events.source), spikes.numel(), len(weight)):
         dense: Tensor = functional.linear(spikes if kept is None else spikes * kept[:, None], weight)
         return dense
-    kept = spikes.new_ones((len(spikes), spikes.shape[2])) if kept is None else kept.detach().to(spikes.dtype)
-    arrivals: Tensor = _Rows.apply(spikes, weight, kept)  # type: ignore[no-untyped-call]
+    arrivals: Tensor = _Rows.apply(spikes, weight, kept, events)  # type: ignore[no-untyped-call]
     return arrivals
+
+
+class StepEvents(NamedTuple):
+    """Events by sample, then step, then source.
+
+    Attributes:
+        place: (batch, steps + 1) where the events of each step start and end in the lists.
+        source: (E,) which input it is.
+        value: (E,) what the weights of its synapses are multiplied by; events that dropout silences are not there.
+    """
+
+    place: np.ndarray
+    source: np.ndarray
+    value: np.ndarray
+
+    @classmethod
+    def of(cls, spikes: Tensor, kept: Tensor | None) -> StepEvents:
+        """The entries other than 0 of (batch, steps, sources), times `kept` (batch, sources)."""
+        dense, factors = spikes.detach().contiguous().numpy(), _factors(spikes, kept).numpy()
+        place = np.empty((len(dense), dense.shape[1] + 1), np.int64)
+        # How many there are is known afterwards; until then a sample has room for as many as there can be.
+        lists = place, np.empty(dense.size, np.int32), np.empty(dense.size, dense.dtype)
+        in_blocks(len(dense), lambda first, last: list_steps(first, last, dense, factors, *lists), dense.size)
+        return cls(*joined(*lists))
+
+
+def _factors(spikes: Tensor, kept: Tensor | None) -> Tensor:
+    return spikes.new_ones((len(spikes), spikes.shape[2])) if kept is None else kept.contiguous()
 
 
 def events_pay(events: int, inputs: int, targets: int) -> bool:
     """Whether `events` among so many inputs are less work than a dense product."""
-    return events * (EVENT_COST + TARGET_COST * targets) + INPUT_COST * inputs < targets * inputs
+    return events * (EVENT_COST + TARGET_COST * targets) < (INPUT_GAIN + targets) * inputs
 
 
 class _Rows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, spikes: Tensor, weight: Tensor, kept: Tensor) -> Tensor:
-        ctx.save_for_backward(spikes, weight, kept)
-        dense, rows = spikes.detach().contiguous().numpy(), weight.detach().t().contiguous().numpy()
+    def forward(ctx: Any, spikes: Tensor, weight: Tensor, kept: Tensor | None, events: StepEvents) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.events, ctx.kept = events, _factors(spikes, kept) if ctx.needs_input_grad[0] else None
+        rows = functional.pad(weight.detach().t(), (0, _width(weight) - len(weight))).contiguous().numpy()
         arrivals: Tensor = spikes.new_empty((*spikes.shape[:2], len(weight)))
-        in_blocks(len(dense), lambda first, last: arrive(first, last, dense, kept.numpy(), rows, arrivals.numpy()))
+        in_blocks(len(spikes), lambda first, last: arrive(first, last, *events, rows, arrivals.numpy()))
         return arrivals
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        spikes, weight, kept = ctx.saved_tensors
+        (weight,) = ctx.saved_tensors
+        events: StepEvents = ctx.events
         given = grads[0].contiguous()
-        grad_spikes = _product(given, weight, kept) if ctx.needs_input_grad[0] else None
+        grad_spikes = _product(given, weight, ctx.kept) if ctx.needs_input_grad[0] else None
         grad_weight: Tensor | None = None
         if ctx.needs_input_grad[1]:
-            dense, rows = spikes.detach().contiguous().numpy(), given.numpy()
 
             def work(first: int, last: int) -> Tensor:
-                total: Tensor = weight.new_zeros((weight.shape[1], weight.shape[0]))
-                collect(first, last, dense, kept.numpy(), rows, total.numpy())
+                total: Tensor = weight.new_zeros((weight.shape[1], _width(weight)))
+                collect(first, last, *events, given.numpy(), total.numpy())
                 return total
 
-            grad_weight = torch.stack(in_blocks(len(dense), work)).sum(0).t()
-        return grad_spikes, grad_weight, None
+            totals = in_blocks(len(given), work)
+            grad_weight = sum(totals[1:], totals[0])[:, : len(weight)].t()
+        return grad_spikes, grad_weight, None, None
+
+
+def _width(weight: Tensor) -> int:
+    """Numbers of a row of targets in whole registers."""
+    return whole_registers(len(weight), weight.itemsize)
 
 
 def _product(left: Tensor, right: Tensor, kept: Tensor) -> Tensor:
@@ -109,56 +147,3 @@ def scale_row(row: int, b: int, kept: Floats, into: Floats) -> None:
     """A row of the product times the factors of its sample."""
     for n in range(kept.shape[1]):
         into[row, n] *= kept[b, n]
-
-
-@compiled_within
-def count_events(spikes: Floats, every: int) -> int:
-    """How many entries of every so many samples are not 0."""
-    total = 0
-    for b in range(0, spikes.shape[0], every):
-        for now in range(spikes.shape[1]):
-            for i in range(spikes.shape[2]):
-                total += 1 if spikes[b, now, i] != 0 else 0
-    return total
-
-
-@compiled_within
-def arrive(first: int, last: int, spikes: Floats, kept: Floats, rows: Floats, arrivals: Floats) -> None:
-    """The sum of the rows of weights of all sources that fire; rows (sources, targets)."""
-    for b in range(first, last):
-        for now in range(spikes.shape[1]):
-            clear(b, now, arrivals)
-            for i in range(spikes.shape[2]):
-                if spikes[b, now, i] != 0 and kept[b, i] != 0:
-                    add_weights(b, now, i, spikes[b, now, i] * kept[b, i], rows, arrivals)
-
-
-@compiled_gradient
-def clear(b: int, now: int, arrivals: Floats) -> None:
-    """Nothing has arrived yet."""
-    for j in range(arrivals.shape[2]):
-        arrivals[b, now, j] = 0
-
-
-@compiled_gradient
-def add_weights(b: int, now: int, i: int, value: Any, rows: Floats, arrivals: Floats) -> None:
-    """One spike at all targets."""
-    for j in range(rows.shape[1]):
-        arrivals[b, now, j] += value * rows[i, j]
-
-
-@compiled_within
-def collect(first: int, last: int, spikes: Floats, kept: Floats, given: Floats, total: Floats) -> None:
-    """Add the gradients of a step to the weights of each source that fires; total (sources, targets)."""
-    for b in range(first, last):
-        for now in range(spikes.shape[1]):
-            for i in range(spikes.shape[2]):
-                if spikes[b, now, i] != 0 and kept[b, i] != 0:
-                    add_gradient(b, now, i, spikes[b, now, i] * kept[b, i], given, total)
-
-
-@compiled_gradient
-def add_gradient(b: int, now: int, i: int, value: Any, given: Floats, total: Floats) -> None:
-    """What one spike tells all its synapses."""
-    for j in range(total.shape[1]):
-        total[i, j] += value * given[b, now, j]

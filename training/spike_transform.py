@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spikebridge.training.event_lists import Floats
+from spikebridge.training.fused_types import Floats
 from spikebridge.training.lanes import MOST_ROWS, rows_for
 from spikebridge.training.packed import Packed, laned_factors, lanes_of
 from spikebridge.training.spike_kernels import from_lanes, to_lanes

@@ -19,7 +19,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from spikebridge.training.compiled import compiled_within
+from spikebridge.training.compiled import compiled, compiled_within
 
 WIDE = bool(llvmlite.binding.get_host_cpu_features().get("avx512f", False))
 TILE_ROWS, TILE_VECTORS, VECTOR_BYTES = (8, 2, 64) if WIDE else (4, 2, 32)
@@ -117,6 +117,24 @@ def panels_of(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
     whole = np.zeros((depth, padded(columns, width)), matrix.dtype)
     whole[:, :columns] = matrix
     return np.ascontiguousarray(whole.reshape(depth, -1, width).swapaxes(0, 1))
+
+
+def panels_across(matrices: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Square matrices (count, n, n) as `add_product` reads their transposes: (count, panels, n, panel width)."""
+    count, size, width = *matrices.shape[:2], panel_width(matrices.dtype)
+    panels = np.empty((count, padded(size, width) // width, size, width), matrices.dtype)
+    panels[:, size // width :] = 0
+    _across(matrices, panels)
+    return panels
+
+
+@compiled
+def _across(matrices: npt.NDArray[Any], panels: npt.NDArray[Any]) -> None:
+    width = panels.shape[3]
+    for k in range(matrices.shape[0]):
+        for column in range(matrices.shape[1]):
+            for row in range(matrices.shape[2]):
+                panels[k, column // width, row, column % width] = matrices[k, column, row]
 
 
 @compiled_within

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache
 
 from spikebridge.training.compiled import compiled
-from spikebridge.training.event_lists import Floats
+from spikebridge.training.fused_types import Floats
 from spikebridge.training.lanes import load, plus_inner, plus_outer, plus_product, store, times_row, zeros
 
 TARGETS_TOGETHER = 32
