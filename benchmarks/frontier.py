@@ -1,12 +1,13 @@
 """Accuracy against firing rate on the spoken digits: our network at several target rates, and every peer at its own.
 
     python benchmarks/frontier.py --data DATA [--bounds-hz 0.5,1,2,5] [--targets-hz 0.3,0.6,1.2,3] [--seeds 5]
-        [--workers 2] [--peers runs/peers]
+        [--workers 2] [--peers runs/peers] [--only NAMES] [--epochs 20] [--peer-epochs 20]
 
 One grid of 10 ms, as for the peers. A bound is `regulariser.high_hz` of the example, for every neuron; a target is
 `regulariser.target_rate_hz`, for the mean of each population, from both sides; `unconstrained` has neither. Results
-of `peers.py --data` with the same epochs and sizes are read from --peers where they are. What lies in --out already is
-not trained again, so an interrupted run continues. Appends to RESULTS.md and draws frontier.svg.
+of `peers.py --data` with the same sizes and --peer-epochs, by default the same, are read from --peers where they are.
+What lies in --out already is not trained again, so an interrupted run continues. Appends to RESULTS.md and draws
+frontier.svg, unless --only some of our networks are trained.
 """
 
 import argparse
@@ -194,6 +195,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the configuration, for all")
     parser.add_argument("--seeds", default=5, type=int)
     parser.add_argument("--epochs", default=20, type=int)
+    parser.add_argument("--peer-epochs", type=int, help="of peers, where not the same: such as cost as much")
+    parser.add_argument("--only", default="", metavar="NAMES", help=f"of our networks these, such as {EXAMPLE}")
     parser.add_argument("--hidden", default="128,128")
     parser.add_argument("--workers", default=2, type=int, help="trainings at a time, one thread each")
     parser.add_argument("--peers", default=Path("runs/peers"), type=Path, help="results of peers.py --data")
@@ -207,27 +210,36 @@ def main() -> None:
         UNCONSTRAINED,
         TUNED,
     ]
+    only = options.only.split(",") if options.only else [variant.name for variant in variants]
+    if unknown := set(only) - {variant.name for variant in variants}:
+        raise SystemExit(f"error: --only names {sorted(unknown)}; there are {', '.join(v.name for v in variants)}")
     trainings = [
         Training(Variant(v.name, (*shared, *v.settings)), seed, options.config, options.data)
         for seed in range(options.seeds)
         for v in variants
+        if v.name in only
     ]
     ours = results(trainings, options.out, options.workers)
-    others = peers(options.peers, options.epochs, hidden, options.seeds)
-    draw(ours, others)
+    peer_epochs = options.peer_epochs or options.epochs
+    others = peers(options.peers, peer_epochs, hidden, options.seeds)
+    if not options.only:
+        draw(ours, others)
     command = (
         f"python benchmarks/frontier.py --data DATA --bounds-hz {options.bounds_hz} --targets-hz={options.targets_hz}"
     )
     command += f" --seeds {options.seeds} --epochs {options.epochs} --hidden {options.hidden}"
+    command += f" --peer-epochs {peer_epochs}" if peer_epochs != options.epochs else ""
+    command += f" --only {options.only}" if options.only else ""
     command += "".join(f" --set {setting}" for setting in options.set)
     lines = [
         *table(ours, others),
         *compared(ours, others),
         "",
-        f"![accuracy against rate]({FIGURE.name})",
-        "",
+        *([] if options.only else [f"![accuracy against rate]({FIGURE.name})", ""]),
         f"Test samples right, percent; mean ± standard deviation over {options.seeds} seeds; differences seed by seed, "
-        f"± half of their 95 % interval. {options.epochs} epochs, hidden populations of {options.hidden}, bins of "
+        f"± half of their 95 % interval. {options.epochs} epochs"
+        + (f" ({peer_epochs} for the other libraries)" if peer_epochs != options.epochs else "")
+        + f", hidden populations of {options.hidden}, bins of "
         "10 ms; rate: mean over all hidden neurons and test samples. The epoch is chosen on the held-out speaker, the "
         "test set read once.",
     ]

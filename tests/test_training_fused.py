@@ -15,6 +15,7 @@ from spikebridge.bridge.spec import Reset, SynapseKind
 from spikebridge.training.config import Phase
 from spikebridge.training.dataset import load_dataset
 from spikebridge.training.event_projection import event_projection
+from spikebridge.training.fused_backward import TOGETHER
 from spikebridge.training.fused_scan import fused_scan
 from spikebridge.training.network import SpikingNetwork, scale_weights_to_data
 from spikebridge.training.propagators import StepTensors
@@ -106,6 +107,10 @@ def test_single_pulses_in_single_precision_and_of_one_step(lags: tuple[int, ...]
     check_single_pulses(lags=lags, steps=1)
 
 
+def test_single_pulses_that_arrive_after_the_end_of_a_sample() -> None:
+    check_single_pulses(lags=(1, 7), steps=7)
+
+
 def check_single_pulses(
     *,
     adaptive: bool = True,
@@ -119,21 +124,22 @@ def check_single_pulses(
     dtype: torch.dtype = torch.float64,
     tolerance: float = 1e-9,
 ) -> None:
-    size, batch, rng = 75, 34, np.random.default_rng(0)
+    # On two threads: each has one group of samples side by side and a smaller one.
+    size, batch, rng = 75, 2 * TOGETHER + 6, np.random.default_rng(0)
     case = {"adaptive": adaptive, "spiking": True, "oscillatory": True, "synapse": SynapseKind.PULSE, "reset": reset}
     neuron = random_neuron(case | {"pulse_steps": 1, "refractory_steps": 1}, rng, size)
     arrivals = torch.from_numpy(np.round(rng.normal(0.5, 1.5, (batch, steps, size)) * 2**20) / 2**20)
     scale = torch.from_numpy(2.0 ** rng.integers(-1, 2, size))
     weights = [torch.from_numpy(np.round(rng.normal(0, 0.1, (size, size)) * 2**20) / 2**20) for _ in lags]
     probes = [torch.from_numpy(rng.normal(size=(batch, steps, size))).to(dtype) for _ in range(2)]
-    vectors = {name: getattr(neuron, name).to(dtype) for name in ("threshold", "bias", "adaptation_jump")}
     results = []
     torch.set_num_threads(2)
     for compiled in (False, True):
-        tensors = (arrivals, scale, *weights, *neuron.step)
-        leaves = [tensor.to(dtype, copy=True).requires_grad_() for tensor in tensors]
+        tensors = (neuron.bias, neuron.adaptation_jump, arrivals, scale, *weights, *neuron.step)
+        bias, jump, *leaves = (tensor.to(dtype, copy=True).requires_grad_() for tensor in tensors)
         recurrent = dict(zip(lags, leaves[2:], strict=False)) or None
-        made = replace(neuron, step=StepTensors(*leaves[-len(neuron.step) :]), **vectors)
+        step, threshold = StepTensors(*leaves[-len(neuron.step) :]), neuron.threshold.to(dtype)
+        made = replace(neuron, step=step, threshold=threshold, bias=bias, adaptation_jump=jump)
         slope = Surrogate(surrogate, width)
         if compiled:
             spikes, potentials = fused_scan(made, leaves[0], slope, recurrent, leaves[1] if scaled else None)
@@ -141,7 +147,7 @@ def check_single_pulses(
             spikes, potentials = scan(made, leaves[0] * leaves[1] if scaled else leaves[0], slope, recurrent)
         losses = {"spikes": (spikes * probes[0]).sum(), "potentials": (potentials * probes[1]).sum()}
         loss = losses["spikes"] + losses["potentials"] if on == "both" else losses[on]
-        results.append((spikes, potentials, gradients_of(loss, leaves)))
+        results.append((spikes, potentials, gradients_of(loss, [bias, jump, *leaves])))
     torch.set_num_threads(1)
     (spikes, potentials, plain), (compiled_spikes, compiled_potentials, fused) = results
     assert spikes.any() or steps == 1  # a pulse is there in the step after its spike

@@ -1,5 +1,10 @@
 """What compiled loops do with whole registers of numbers: exponentials, and who is in a list."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,12 +47,28 @@ def test_who_fires_and_who_reached_are_those_that_a_comparison_finds(
 ) -> None:
     rng = np.random.default_rng(seed)
     spikes = ((rng.random(at + size + 7) < share) * rng.normal(size=at + size + 7)).astype(kind)
-    found = memory_for(size)
+    memory = np.full(size + 20, -7, np.int32)
+    found = memory[:size]
     assert found[: who_fires(spikes, at, size, found)].tolist() == np.flatnonzero(spikes[at : at + size]).tolist()
     theta = rng.integers(-1, 2, size).astype(kind)
     potentials = rng.integers(-2, 3, at + size).astype(kind)
     wanted = np.flatnonzero(potentials[at:] >= theta).tolist()
     assert found[: who_reached(potentials, at, theta, found)].tolist() == wanted
+    assert (memory[size:] == -7).all()
+
+
+def test_a_processor_that_numba_compiles_for_by_the_users_wish_is_taken_as_it_is(tmp_path: Path) -> None:
+    """With an instruction that it does not have, the compiler would end the process."""
+    code = (
+        "import numpy as np\n"
+        "from spikebridge.training.lane_bits import memory_for, who_fires\n"
+        "spikes, found = np.arange(40, dtype=np.float32) % 3, memory_for(40)\n"
+        "print(found[: who_fires(spikes, 0, 40, found)].tolist())\n"
+    )
+    environment = os.environ | {"NUMBA_ENABLE_AVX": "0", "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [n for n in range(40) if n % 3]
 
 
 def test_what_is_no_number_fires_but_reaches_nothing() -> None:

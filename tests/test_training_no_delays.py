@@ -11,6 +11,7 @@ from scanned_neurons import random_neuron
 from small_training import SMALL, changed
 
 from spikebridge.bridge.spec import Reset, SynapseKind
+from spikebridge.training import spike_rows
 from spikebridge.training.dataset import load_dataset
 from spikebridge.training.fused_scan import fused_scan
 from spikebridge.training.moments import normalised
@@ -44,22 +45,26 @@ def test_panels_of_a_transpose_are_those_of_the_transposed_matrix(size: int) -> 
         np.testing.assert_array_equal(panels, panels_of(matrix.T))
 
 
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("targets", [7, 16, 131, 203])
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(("batch", "steps"), [(1, 1), (3, 7), (8, 5)])
 def test_rows_of_who_fired_give_the_values_and_gradients_of_a_matrix_product(
-    batch: int, steps: int, threads: int
+    batch: int, steps: int, threads: int, targets: int, single: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whatever is left of targets beyond whole registers, and of these beyond groups of them."""
+    monkeypatch.setattr(spike_rows, "events_pay", lambda *_: True)
     rng = np.random.default_rng(batch)
+    kind = torch.float32 if single else torch.float64
     fires = rng.random((batch, steps, 30)) < 0.1
-    spikes = torch.from_numpy(fires * rng.integers(1, 4, fires.shape) * 0.5).requires_grad_()
-    weight = torch.from_numpy(rng.normal(size=(200, 30))).requires_grad_()
-    assert events_pay(int(fires.sum()), fires.size, len(weight))
-    kept = torch.from_numpy((rng.random((batch, 30)) > 0.3) * 1.5)
+    spikes = torch.from_numpy(fires * rng.integers(1, 4, fires.shape) * 0.5).to(kind).requires_grad_()
+    weight = torch.from_numpy(rng.normal(size=(targets, 30))).to(kind).requires_grad_()
+    kept = torch.from_numpy((rng.random((batch, 30)) > 0.3) * 1.5).to(kind)
     torch.set_num_threads(threads)
     arrivals = rows_projection(spikes, weight, kept)
     expected = torch.nn.functional.linear(spikes * kept[:, None], weight)
     torch.testing.assert_close(arrivals, expected)
-    probe = torch.from_numpy(rng.normal(size=arrivals.shape))
+    probe = torch.from_numpy(rng.normal(size=arrivals.shape)).to(kind)
     found = torch.autograd.grad((arrivals * probe).sum(), (spikes, weight))
     wanted = torch.autograd.grad((expected * probe).sum(), (spikes, weight))
     torch.set_num_threads(1)
@@ -73,6 +78,16 @@ def test_events_pay_where_they_are_few_and_targets_many() -> None:
     assert not events_pay(500, 1000, 256)
     assert events_pay(50, 1000, 20)
     assert not events_pay(100, 1000, 20)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.9])
+def test_projections_without_delays_are_matrix_products_whichever_way_they_take(share: float) -> None:
+    rng = np.random.default_rng(0)
+    spikes = torch.from_numpy((rng.random((5, 9, 40)) < share) * 1.0)
+    weight = torch.from_numpy(rng.normal(size=(20, 40)))
+    kept = torch.from_numpy((rng.random((5, 40)) > 0.3) * 1.5)
+    wanted = torch.nn.functional.linear(spikes * kept[:, None], weight)
+    torch.testing.assert_close(rows_projection(spikes, weight, kept), wanted)
 
 
 @given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 4), st.sampled_from([1, 2, 5]), st.sampled_from([1, 2]))

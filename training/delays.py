@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spikebridge.training.event_lists import count_events
 from spikebridge.training.event_projection import event_projection, kernel_projection, narrow_projection
 from spikebridge.training.exponential import LEAST_EXPONENT
 from spikebridge.training.gpu_kernels import fetching_pays, kernels_for, projection_on_card
-from spikebridge.training.row_kernels import count_events
 from spikebridge.training.spike_rows import rows_projection
 from spikebridge.training.timegrid import TimeGrid
 

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from spikebridge.bridge.arrays import IntArray
-from spikebridge.training.compiled import compiled
+from spikebridge.training.compiled import compiled, compiled_within
 from spikebridge.training.fused_types import Floats, Ints
 from spikebridge.training.lane_bits import memory_for, who_fires
 from spikebridge.training.threads import in_blocks
@@ -114,3 +114,14 @@ def list_events(
             here = start + (2 * number if number < half else 2 * (number - half) + 1)
             position[here], value[here] = found_position[event], found_value[event]
             seen[i] += 1
+
+
+@compiled_within
+def count_events(spikes: Floats, every: int) -> int:
+    """How many entries of every so many samples are not 0."""
+    total = 0
+    for b in range(0, spikes.shape[0], every):
+        for now in range(spikes.shape[1]):
+            for i in range(spikes.shape[2]):
+                total += 1 if spikes[b, now, i] != 0 else 0
+    return total

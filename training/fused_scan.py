@@ -106,7 +106,9 @@ class _Scan(torch.autograd.Function):
         constants, traces = _views(neuron, lags, kept)
         in_blocks(len(due), lambda first, last: forward(first, last, kind, constants, traces), _numbers(due, recurrent))
         if keep:
-            ctx.save_for_backward(*kept)
+            # Arrivals before they were scaled are needed for the gradient of the scale alone.
+            needed = raw if raw is due or len(scale) else nothing
+            ctx.save_for_backward(*kept[:5], needed, *kept[6:])
         # Where nothing depends on the potentials of a hidden population, zeros would only be written and added.
         ctx.set_materialize_grads(False)
         return spikes, potentials

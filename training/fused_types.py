@@ -64,7 +64,7 @@ class Constants(NamedTuple):
     """Parameters: propagators `step` (11, n), vectors (n,), recurrent weights (lags, n, n) from source to target.
 
     `scale` multiplies arrivals from outside, and is empty where they are as they come. For the way back `panels` hold
-    the recurrent weights from target to source, see `tile_product.panels_of`.
+    the recurrent weights from target to source, see `tile_product.panels_across`.
     """
 
     step: Floats

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding
+import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -19,12 +20,19 @@ from spikebridge.training.compiled import compiled, compiled_within
 from spikebridge.training.fused_types import Floats, Ints
 from spikebridge.training.lanes import REGISTER_BYTES, Block, pointers, vector_at
 
-_FEATURES = llvmlite.binding.get_host_cpu_features() if REGISTER_BYTES == 64 else {}
-_COMPRESSES = bool(_FEATURES.get("avx512vl", False))
-"""Whether one instruction moves the lanes of a register that are set in some bits to its beginning."""
 
-SLACK = 16
-"""Numbers of memory that are written beyond those found."""
+def _compresses() -> bool:
+    """Whether one instruction moves the lanes of a register that are set in some bits to its beginning.
+
+    Not where a user had Numba compile for another processor than this: the compiler would end the process.
+    """
+    settings = vars(numba.config)
+    if settings["CPU_NAME"] is not None or settings["CPU_FEATURES"] is not None or not settings["ENABLE_AVX"]:
+        return False
+    return REGISTER_BYTES == 64 and bool(llvmlite.binding.get_host_cpu_features().get("avx512vl", False))
+
+
+_COMPRESSES = _compresses()
 
 
 def _register(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
@@ -102,7 +110,7 @@ How many there are; the bits are those of a register of numbers as in `like`."""
 @compiled
 def memory_for(size: int) -> Ints:
     """What those of `size` that are found are written to."""
-    return np.empty(size + SLACK, np.int32)
+    return np.empty(size, np.int32)
 
 
 @compiled_within
@@ -111,6 +119,7 @@ def who_fires(spikes: Floats, at: int, size: int, found: Ints) -> int:
     lanes, count = REGISTER_BYTES // spikes.itemsize, 0
     whole = size // lanes * lanes
     for n in range(0, whole, lanes):
+        # Whole registers are written: at most n were found before, so that they end within `found`.
         count += _noted(found, count, n, _others_than_0(spikes, at + n), spikes)
     for n in range(whole, size):
         found[count] = n

@@ -75,12 +75,12 @@ class _NarrowLanes(torch.autograd.Function):
         sources = kept[0].shape[1]
         of_weight, of_delay = (kept[0].new_empty((packed.targets, sources)) for _ in range(2))
         arrays = [tensor.numpy() for tensor in (*kept, grads[0].contiguous(), of_weight, of_delay)]
-        # Sums of a source, of the weight and of the delay, one per target.
-        rows = np.empty((packed.groups, 2, packed.layout.rows), arrays[0].dtype)
+        # Gradients of a source, of the weight and of the delay, one per target.
+        sums = np.empty((packed.groups, 2, packed.layout.rows), arrays[0].dtype)
         loop = _gradient(packed.layout.lanes)
 
         def work(first: int, last: int) -> None:
-            loop(first, last, ctx.inverse_width, ctx.size, rows, *arrays)
+            loop(first, last, ctx.inverse_width, ctx.size, sums, *arrays)
 
         in_blocks(packed.groups, work, 2 * kept[3].numel())
         return of_weight, of_delay, None, None, None, None
@@ -97,7 +97,7 @@ def _beside(
     weight: Floats,
     delay: Floats,
 ) -> None:
-    """What the targets of a group have from source `i`; targets that there are none of have 0."""
+    """What the targets of a group have from source `i`; targets that there are none of have a weight of 0."""
     here = min(weight.shape[2], plain_weight.shape[0] - group * weight.shape[2])
     for row in range(here):
         target = group * weight.shape[2] + row

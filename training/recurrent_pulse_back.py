@@ -84,7 +84,7 @@ def backward_recurrent(
     shapes = (samples, size), (samples, size), (tiles, columns), (1 + lags.max(), tiles, columns)
     rows = Rows(*(np.zeros(shape, dtype) for shape in shapes))
     sums = Entries(*np.zeros((SUMS, size), dtype)), Entries(*grad.sums)
-    loop = loop_recurrent(surrogate, kind.adaptive)
+    loop = loop_recurrent(surrogate, kind.adaptive, bool(constants.scale.size))
     loop(first, last, threshold, step, traces, synapses, rows, grad.spikes, grad.raw, *sums)
 
 
@@ -125,11 +125,15 @@ def first_step(
 
 @compiled_within
 def through_weights(first: int, samples: int, now: int, steps: int, theta: Floats, through: Synapses, g: Rows) -> None:
-    """Add to the gradients of spikes what comes back through recurrent synapses, and to the weights of who fired."""
+    """Add to the gradients of spikes what comes back through recurrent synapses, and to the weights of who fired.
+
+    Rows of whole tiles are multiplied; those beyond the samples are never read.
+    """
+    tiles = (samples + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
     for lag in range(through.lags.size):
         if now + through.lags[lag] < steps:
             arrived = g.delivered[(now + through.lags[lag]) % len(g.delivered)]
-            add_product(g.spikes, arrived, through.panels[lag])
+            add_product(g.spikes[:tiles], arrived[:tiles], through.panels[lag])
             for k in range(samples):
                 row = ((first + k) * steps + now) * theta.size
                 for event in range(who_reached(through.potentials, row, theta, through.found)):
@@ -137,7 +141,7 @@ def through_weights(first: int, samples: int, now: int, steps: int, theta: Float
 
 
 @cache
-def loop_recurrent(surrogate: int, adaptive: bool) -> Callable[..., None]:
+def loop_recurrent(surrogate: int, adaptive: bool, scaled: bool) -> Callable[..., None]:
     """The loop over all steps of samples `first .. last - 1`; `total` is added to, and so are recurrent gradients."""
 
     @compiled_gradient
@@ -164,7 +168,7 @@ def loop_recurrent(surrogate: int, adaptive: bool) -> Callable[..., None]:
                 before, slot = now - 1, (now - 1) % len(g.delivered)
                 for k in range(samples if now else 0):
                     b = start + k
-                    fetch_step_early(b, max(before - 1, 0), adaptive, traces, g_spikes, g_raw)
+                    fetch_step_early(b, max(before - 1, 0), adaptive, scaled, traces, g_spikes, g_raw)
                     for n in range(size):
                         x = (traces.potentials[b, now, n] - by.theta[n]) / by.width
                         a, a_w = g.u[k, n] + slope_at(surrogate, x, by.theta) * g.spikes[k, n], g.w[k, n]
@@ -180,18 +184,16 @@ def loop_recurrent(surrogate: int, adaptive: bool) -> Callable[..., None]:
                             sums.w_u[n] += a_w * u
                             sums.w_w[n] += a_w * w
                             sums.w_c[n] += a_w * constant
-                            next_u += step.w_u[n] * a_w
+                            next_u, c = next_u + step.w_u[n] * a_w, c + step.w_c[n] * a_w
                             next_w = step.u_w[n] * a + step.w_w[n] * a_w
-                            c += step.w_c[n] * a_w
                             sums.jump[n] += f * next_w
                             back += step.jump[n] * next_w
                             g.w[k, n] = next_w
                         sums.bias[n] += c
-                        sums.scale[n] += c * traces.raw[b, before, n]
-                        g.delivered[slot, k, n] = c
-                        g_raw[b, before, n] = c * step.scale[n]
-                        g.spikes[k, n] = back - fall * next_u
-                        g.u[k, n] = next_u * (one - by.to_value * f)
+                        if scaled:
+                            sums.scale[n] += c * traces.raw[b, before, n]
+                        g.delivered[slot, k, n], g_raw[b, before, n] = c, c * step.scale[n]
+                        g.spikes[k, n], g.u[k, n] = back - fall * next_u, next_u * (one - by.to_value * f)
                 if now % STEPS_TOGETHER == 0:
                     flush_all(sums, total)
             first_step(start, samples, surrogate, adaptive, by, step, traces, g, sums)
@@ -201,12 +203,15 @@ def loop_recurrent(surrogate: int, adaptive: bool) -> Callable[..., None]:
 
 
 @compiled_within
-def fetch_step_early(b: int, now: int, adaptive: bool, traces: Traces, g_spikes: Floats, g_raw: Floats) -> None:
+def fetch_step_early(
+    b: int, now: int, adaptive: bool, scaled: bool, traces: Traces, g_spikes: Floats, g_raw: Floats
+) -> None:
     """Ask for what the next iteration reads and writes."""
     fetch_row_early(b, now, traces.potentials)
     fetch_row_early(b, now, traces.due)
-    fetch_row_early(b, now, traces.raw)
     fetch_row_early(b, now, g_spikes)
     fetch_row_early(b, now, g_raw)
+    if scaled:
+        fetch_row_early(b, now, traces.raw)
     if adaptive:
         fetch_row_early(b, now, traces.w)

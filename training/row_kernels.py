@@ -17,17 +17,6 @@ ROWS = 8
 """Registers of targets side by side; what is left goes one by one."""
 
 
-@compiled_within
-def count_events(spikes: Floats, every: int) -> int:
-    """How many entries of every so many samples are not 0."""
-    total = 0
-    for b in range(0, spikes.shape[0], every):
-        for now in range(spikes.shape[1]):
-            for i in range(spikes.shape[2]):
-                total += 1 if spikes[b, now, i] != 0 else 0
-    return total
-
-
 @compiled
 def list_steps(first: int, last: int, spikes: Floats, kept: Floats, place: Ints, source: Ints, value: Floats) -> None:
     """The events of samples `first .. last - 1` that are not silenced, by step; a sample has room for all its inputs.
@@ -135,9 +124,3 @@ def add_to_each(
         for event in range(start, end):
             add_product(into, source[event] * width + done, value[event], one)
         done += lanes
-
-
-def whole_registers(size: int, itemsize: int) -> int:
-    """The next multiple of the numbers in a register."""
-    lanes = REGISTER_BYTES // itemsize
-    return -(-size // lanes) * lanes

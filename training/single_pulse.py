@@ -1,8 +1,8 @@
-"""Loops of the most frequent model, one per step and way: pulses of one step, and no neuron ever waits.
+"""Loops of the most frequent model, one per step: pulses of one step, and no neuron ever waits.
 
 So the current of a step is what arrived in the step before, and the reset follows the threshold at once. The same
-operations in the same order as in `fused_step` and `fused_adjoint`, without what these leave to one another in memory.
-Shapes are theirs.
+operations in the same order as in `fused_step`, without what these leave to one another in memory. Shapes are theirs.
+The ways back are `single_pulse_back` and `recurrent_pulse_back`.
 """
 
 from __future__ import annotations

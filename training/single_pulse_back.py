@@ -1,8 +1,8 @@
 """The way back of the most frequent model in one loop: pulses of one step, no neuron ever waits, none is recurrent.
 
-The same gradients as those of `fused_backward`, which goes back with some samples side by side, as recurrent weights
-need it, one loop after the other. Here a sample goes back by itself, and what one operation leaves to the next stays in
-registers. Names and shapes are those of `fused_adjoint`.
+The same gradients as those of `fused_backward`, which goes back one loop after the other with some samples side by
+side, as recurrent weights need it (`recurrent_pulse_back`). Here a sample goes back by itself, and what one operation
+leaves to the next stays in registers. Names and shapes are those of `fused_adjoint`.
 """
 
 from __future__ import annotations

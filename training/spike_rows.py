@@ -13,7 +13,8 @@ from torch.nn import functional
 from spikebridge.training.compiled import compiled_gradient, compiled_within
 from spikebridge.training.event_lists import joined
 from spikebridge.training.fused_types import Floats
-from spikebridge.training.row_kernels import arrive, collect, list_steps, whole_registers
+from spikebridge.training.lanes import REGISTER_BYTES
+from spikebridge.training.row_kernels import arrive, collect, list_steps
 from spikebridge.training.threads import in_blocks
 from spikebridge.training.tile_product import TILE_ROWS, add_product, padded, panel_width, panels_of
 
@@ -37,8 +38,8 @@ def rows_projection(spikes: Tensor, weight: Tensor, kept: Tensor | None = None) 
         (batch, steps, targets). The order of sums, and so the last bits, differ from those of a matrix product.
     """
     kept = None if kept is None else kept.detach().to(spikes.dtype)
-    events = StepEvents.of(spikes, kept)
-    if not events_pay(len(events.source), spikes.numel(), len(weight)):
+    events = StepEvents.where_they_pay(spikes, kept, len(weight))
+    if events is None:
         dense: Tensor = functional.linear(spikes if kept is None else spikes * kept[:, None], weight)
         return dense
     arrivals: Tensor = _Rows.apply(spikes, weight, kept, events)  # type: ignore[no-untyped-call]
@@ -59,14 +60,15 @@ class StepEvents(NamedTuple):
     value: np.ndarray
 
     @classmethod
-    def of(cls, spikes: Tensor, kept: Tensor | None) -> StepEvents:
-        """The entries other than 0 of (batch, steps, sources), times `kept` (batch, sources)."""
+    def where_they_pay(cls, spikes: Tensor, kept: Tensor | None, targets: int) -> StepEvents | None:
+        """The entries other than 0 of (batch, steps, sources), times `kept` (batch, sources); None where too many."""
         dense, factors = spikes.detach().contiguous().numpy(), _factors(spikes, kept).numpy()
         place = np.empty((len(dense), dense.shape[1] + 1), np.int64)
         # How many there are is known afterwards; until then a sample has room for as many as there can be.
         lists = place, np.empty(dense.size, np.int32), np.empty(dense.size, dense.dtype)
         in_blocks(len(dense), lambda first, last: list_steps(first, last, dense, factors, *lists), dense.size)
-        return cls(*joined(*lists))
+        count = int((place[:, -1] - place[:, 0]).sum())
+        return cls(*joined(*lists)) if events_pay(count, dense.size, targets) else None
 
 
 def _factors(spikes: Tensor, kept: Tensor | None) -> Tensor:
@@ -110,7 +112,7 @@ class _Rows(torch.autograd.Function):
 
 def _width(weight: Tensor) -> int:
     """Numbers of a row of targets in whole registers."""
-    return whole_registers(len(weight), weight.itemsize)
+    return padded(len(weight), REGISTER_BYTES // weight.itemsize)
 
 
 def _product(left: Tensor, right: Tensor, kept: Tensor) -> Tensor:
