@@ -19,7 +19,7 @@ from spikebridge.training.fused_adjoint import add_row
 from spikebridge.training.fused_backward import TOGETHER
 from spikebridge.training.fused_types import SUMS, Constants, Entries, Floats, Gradients, Ints, Kind, Traces
 from spikebridge.training.lane_bits import memory_for, who_reached
-from spikebridge.training.single_pulse_back import flush_all
+from spikebridge.training.single_pulse_back import by_name, flush_all
 from spikebridge.training.threshold_adjoint import slope_at
 from spikebridge.training.tile_product import TILE_ROWS, add_product
 
@@ -73,9 +73,7 @@ def backward_recurrent(
 ) -> None:
     """`fused_backward.backward` with gradients of spikes alone."""
     size, dtype = traces.due.shape[2], traces.due.dtype
-    scale = constants.scale if constants.scale.size else np.ones(size, dtype)
-    step = Entries._make([*constants.step, constants.bias, constants.jump, scale])
-    drop = np.full(size, -kind.reset_value, dtype) if kind.to_value else constants.theta
+    step, drop = by_name(kind, constants)
     threshold = Threshold(width, dtype.type(kind.to_value), constants.theta, drop)
     lags, panels = constants.lags, constants.panels
     synapses = Synapses(lags, panels, grad.recurrent, traces.potentials.ravel(), memory_for(size))

@@ -31,14 +31,20 @@ def backward_alone(
 ) -> None:
     """`fused_backward.backward` with gradients of spikes alone; `traces.due` is not used."""
     size, dtype = traces.raw.shape[2], traces.raw.dtype
-    scale = constants.scale if constants.scale.size else np.ones(size, dtype)
-    step = Entries._make([*constants.step, constants.bias, constants.jump, scale])
-    drop = np.full(size, -kind.reset_value, dtype) if kind.to_value else constants.theta
+    step, drop = by_name(kind, constants)
     part = np.zeros((SUMS, size), dtype)
     rule = width, dtype.type(kind.to_value), constants.theta, drop
     loop = loop_alone(surrogate, kind.adaptive)
     state = np.zeros((3, size), dtype)
     loop(first, last, *rule, step, traces, grad.spikes, grad.raw, *state, Entries(*part), Entries(*grad.sums))
+
+
+def by_name(kind: Kind, constants: Constants) -> tuple[Entries, Floats]:
+    """Parameters by name, with a scale of 1 where there is none, and what a reset subtracts, see `fused_adjoint`."""
+    theta = constants.theta
+    scale = constants.scale if constants.scale.size else np.ones_like(theta)
+    drop = np.full_like(theta, -kind.reset_value) if kind.to_value else theta
+    return Entries._make([*constants.step, constants.bias, constants.jump, scale]), drop
 
 
 @cache

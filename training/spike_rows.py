@@ -38,7 +38,7 @@ def rows_projection(spikes: Tensor, weight: Tensor, kept: Tensor | None = None) 
         (batch, steps, targets). The order of sums, and so the last bits, differ from those of a matrix product.
     """
     kept = None if kept is None else kept.detach().to(spikes.dtype)
-    events = StepEvents.where_they_pay(spikes, kept, len(weight))
+    events = StepLists.where_they_pay(spikes, kept, len(weight))
     if events is None:
         dense: Tensor = functional.linear(spikes if kept is None else spikes * kept[:, None], weight)
         return dense
@@ -46,7 +46,7 @@ def rows_projection(spikes: Tensor, weight: Tensor, kept: Tensor | None = None) 
     return arrivals
 
 
-class StepEvents(NamedTuple):
+class StepLists(NamedTuple):
     """Events by sample, then step, then source.
 
     Attributes:
@@ -60,7 +60,7 @@ class StepEvents(NamedTuple):
     value: np.ndarray
 
     @classmethod
-    def where_they_pay(cls, spikes: Tensor, kept: Tensor | None, targets: int) -> StepEvents | None:
+    def where_they_pay(cls, spikes: Tensor, kept: Tensor | None, targets: int) -> StepLists | None:
         """The entries other than 0 of (batch, steps, sources), times `kept` (batch, sources); None where too many."""
         dense, factors = spikes.detach().contiguous().numpy(), _factors(spikes, kept).numpy()
         place = np.empty((len(dense), dense.shape[1] + 1), np.int64)
@@ -82,7 +82,7 @@ def events_pay(events: int, inputs: int, targets: int) -> bool:
 
 class _Rows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, spikes: Tensor, weight: Tensor, kept: Tensor | None, events: StepEvents) -> Tensor:
+    def forward(ctx: Any, spikes: Tensor, weight: Tensor, kept: Tensor | None, events: StepLists) -> Tensor:
         ctx.save_for_backward(weight)
         ctx.events, ctx.kept = events, _factors(spikes, kept) if ctx.needs_input_grad[0] else None
         rows = functional.pad(weight.detach().t(), (0, _width(weight) - len(weight))).contiguous().numpy()
@@ -94,7 +94,7 @@ class _Rows(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (weight,) = ctx.saved_tensors
-        events: StepEvents = ctx.events
+        events: StepLists = ctx.events
         given = grads[0].contiguous()
         grad_spikes = _product(given, weight, ctx.kept) if ctx.needs_input_grad[0] else None
         grad_weight: Tensor | None = None
