@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="NAMES", help=f"of our networks these, such as {EXAMPLE}")
     parser.add_argument("--hidden", default="128,128")
     parser.add_argument("--workers", default=2, type=int, help="trainings at a time, one thread each")
-    parser.add_argument("--peers", default=Path("runs/peers"), type=Path, help="results of peers.py --data")
+    parser.add_argument("--peers", default="runs/peers", type=Path, help="results of peers.py --data")
     parser.add_argument("--out", default=Path("runs/frontier"), type=Path)
     options = parser.parse_args()
     hidden = tuple(int(size) for size in options.hidden.split(","))
@@ -230,6 +230,7 @@ def main() -> None:
     command += f" --seeds {options.seeds} --epochs {options.epochs} --hidden {options.hidden}"
     command += f" --peer-epochs {peer_epochs}" if peer_epochs != options.epochs else ""
     command += f" --only {options.only}" if options.only else ""
+    command += f" --peers {options.peers}" if str(options.peers) != parser.get_default("peers") else ""
     command += "".join(f" --set {setting}" for setting in options.set)
     lines = [
         *table(ours, others),
