@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -32,11 +33,15 @@ def augmented(events: Events, labels: Tensor, picked: Tensor, config: Augmentati
     return drop_spikes(batch, config.drop_spikes)
 
 
-def _kept(events: Events, keep: BoolArray) -> Events:
-    """The spikes of a mask (spikes,)."""
-    counts = np.bincount(events.sample[keep], minlength=events.n_samples)
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    return Events(events.time_s[keep], events.channel[keep].astype(np.int32), offsets, events.n_channels)
+def _kept(events: Events, time_s: FloatArray, channel: Int32Array, keep: BoolArray) -> Events:
+    """The spikes of a mask (spikes,), at other times and channels than they were."""
+    offsets = np.concatenate([[0], np.cumsum(keep)])[events.offsets]
+    return Events(time_s[keep], channel[keep], offsets, events.n_channels)
+
+
+def _of_each[Number: np.generic](events: Events, values: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """(spikes,) what the sample of each spike has, from (samples,)."""
+    return np.repeat(values, np.diff(events.offsets))
 
 
 def shift_channels(events: Events, largest: int) -> Events:
@@ -51,11 +56,9 @@ def shift_channels(events: Events, largest: int) -> Events:
     """
     if largest == 0:
         return events
-    shift = torch.randint(-largest, largest + 1, (events.n_samples,)).numpy()
-    channel = events.channel + shift[events.sample]
-    inside = (channel >= 0) & (channel < events.n_channels)
-    moved = np.where(inside, channel, 0)
-    return _kept(Events(events.time_s, moved, events.offsets, events.n_channels), inside)
+    shift = torch.randint(-largest, largest + 1, (events.n_samples,)).numpy().astype(np.int32)
+    channel = events.channel + _of_each(events, shift)
+    return _kept(events, events.time_s, channel, (channel >= 0) & (channel < events.n_channels))
 
 
 def stretch_time(events: Events, largest: float) -> Events:
@@ -68,7 +71,7 @@ def stretch_time(events: Events, largest: float) -> Events:
     if largest == 0:
         return events
     factor = ((1 + largest) ** (2 * torch.rand(events.n_samples, dtype=torch.float64) - 1)).numpy()
-    return Events(events.time_s * factor[events.sample], events.channel, events.offsets, events.n_channels)
+    return Events(events.time_s * _of_each(events, factor), events.channel, events.offsets, events.n_channels)
 
 
 def shift_time(events: Events, largest_ms: float) -> Events:
@@ -83,9 +86,8 @@ def shift_time(events: Events, largest_ms: float) -> Events:
     if largest_ms == 0:
         return events
     shift_s = (largest_ms / 1000.0 * (2 * torch.rand(events.n_samples, dtype=torch.float64) - 1)).numpy()
-    time_s = events.time_s + shift_s[events.sample]
-    inside = time_s >= 0
-    return _kept(Events(np.maximum(time_s, 0.0), events.channel, events.offsets, events.n_channels), inside)
+    time_s = events.time_s + _of_each(events, shift_s)
+    return _kept(events, time_s, events.channel, time_s >= 0)
 
 
 def drop_spikes(events: Events, share: float) -> Events:
@@ -97,7 +99,8 @@ def drop_spikes(events: Events, share: float) -> Events:
     """
     if share == 0:
         return events
-    return _kept(events, (torch.rand(events.time_s.size, dtype=torch.float64) >= share).numpy())
+    keep = (torch.rand(events.time_s.size, dtype=torch.float64) >= share).numpy()
+    return _kept(events, events.time_s, events.channel, keep)
 
 
 def blend_samples(events: Events, labels: Tensor, picked: Tensor, share: float) -> Events:

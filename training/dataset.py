@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from spikebridge.bridge.arrays import Int32Array, IntArray
 from spikebridge.bridge.errors import ConfigError, DataError
 from spikebridge.bridge.recording import Trials
 from spikebridge.bridge.spikes import CropReport, Events, bin_events
 from spikebridge.bridge.timing import timestep, whole_steps
+from spikebridge.training.compiled import compiled
 from spikebridge.training.config_data import DataConfig
 from spikebridge.training.data.labelled import LabelledEvents
 from spikebridge.training.data.manifold import SplitName, random_manifolds
@@ -220,10 +223,18 @@ def dense_counts(events: Events, duration_ms: float, step_ms: float, device: tor
         return counts_on(device, events, shape, duration_ms, step_ms)
     # What lies far past the end would not fit into an integer.
     step = timestep(np.minimum(events.time_s * 1000.0, 2 * duration_ms), step_ms)
-    kept = step < shape[1]
-    place = (events.sample * shape[1] + step) * shape[2] + events.channel
-    dense = np.bincount(place[kept], minlength=int(np.prod(shape))).astype(np.float32)
-    return torch.from_numpy(dense.reshape(shape))
+    counts = torch.zeros(shape)
+    _count(events.offsets, step, events.channel, counts.numpy())
+    return counts
+
+
+@compiled
+def _count(offsets: IntArray, step: IntArray, channel: Int32Array, counts: npt.NDArray[np.float32]) -> None:
+    """Add 1 for every event before the end; float32 is exact as far as a count goes."""
+    for sample in range(counts.shape[0]):
+        for event in range(offsets[sample], offsets[sample + 1]):
+            if step[event] < counts.shape[1]:
+                counts[sample, step[event], channel[event]] += 1
 
 
 def counts_on(

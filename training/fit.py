@@ -83,6 +83,8 @@ def fit(
     """
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True)
+    # Which would also fill all new memory; what asks for memory here writes it before it reads it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     device = training_device(config.device)
     agreement = _agreement(config, data, seed, start)
     # Drawn on the processor, so that a network starts with the same weights everywhere.
