@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikebridge.bridge.spikes import Events
+from spikebridge.bridge.spikes import Events, bin_events
 from spikebridge.training.augment import (
     augmented,
     blend_samples,
@@ -16,6 +16,7 @@ from spikebridge.training.augment import (
     stretch_time,
 )
 from spikebridge.training.config_recipe import AugmentationConfig
+from spikebridge.training.dataset import dense_counts
 
 ALL = AugmentationConfig(shift_channels=3, stretch_time=0.2, shift_time_ms=20.0, drop_spikes=0.1, blend_share=0.5)
 
@@ -166,3 +167,17 @@ def test_nothing_switched_on_draws_nothing_and_changes_nothing() -> None:
 def test_impossible_variations_are_refused(field: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(field))):
         AugmentationConfig(**field)  # type: ignore[arg-type]
+
+
+@given(st.integers(0, 2**31), st.sampled_from([1.0, 2.5, 10.0]))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_counts_on_a_grid_are_those_of_the_sorted_bins(seed: int, step_ms: float) -> None:
+    """Spikes that share a bin add up, and those after the end, however late, are left out."""
+    rng = np.random.default_rng(seed)
+    per_sample = rng.integers(0, 60, 3)
+    total = int(per_sample.sum())
+    times_s = np.where(rng.random(total) < 0.1, 1e9, rng.integers(0, 90, total) / 1000)
+    offsets = np.concatenate([[0], np.cumsum(per_sample)])
+    events = Events(times_s, rng.integers(0, 4, total).astype(np.int32), offsets, 4)
+    bins, _ = bin_events(events, step_ms, int(50 / step_ms))
+    torch.testing.assert_close(dense_counts(events, 50.0, step_ms), torch.from_numpy(bins.counts("float32")))
