@@ -37,6 +37,13 @@ def training_device(name: str) -> torch.device:
     return torch.device("cuda")
 
 
+def same_bits_every_time() -> None:
+    """Have PyTorch refuse operations whose result depends on chance, for this process."""
+    torch.use_deterministic_algorithms(True)
+    # Which alone would also fill all new memory; what asks for memory here writes it before it reads it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
 def _without_card(reason: str) -> str:
     if torch.version.cuda is None:
         how = (

@@ -23,7 +23,7 @@ from spikebridge.training.config import TrainingConfig
 from spikebridge.training.config_recipe import OptimiserConfig
 from spikebridge.training.dataset import FittingData, Samples, dense_counts
 from spikebridge.training.delays import SIGMA_END_STEPS
-from spikebridge.training.device import device_of, on_processor, training_device
+from spikebridge.training.device import device_of, on_processor, same_bits_every_time, training_device
 from spikebridge.training.interrupt import interrupts_between
 from spikebridge.training.loss import decode_tensor, rate_penalty, rates_hz
 from spikebridge.training.metrics import EpochMetrics, EpochTotals, write_metrics
@@ -82,9 +82,7 @@ def fit(
         DivergedError: the loss or its gradient became NaN or infinite.
     """
     torch.set_num_threads(config.threads)
-    torch.use_deterministic_algorithms(True)
-    # Which would also fill all new memory; what asks for memory here writes it before it reads it.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    same_bits_every_time()
     device = training_device(config.device)
     agreement = _agreement(config, data, seed, start)
     # Drawn on the processor, so that a network starts with the same weights everywhere.
