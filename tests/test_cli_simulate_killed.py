@@ -108,8 +108,12 @@ def test_a_second_command_for_the_same_file_is_refused(long: LongSimulation, tmp
     out = tmp_path / "r.h5"
     with long.started(out) as session:
         session.wait_until((tmp_path / ".r.h5.parts" / "lock").exists)
-        code, said = long.run(out)
-        assert code == 3
+        os.kill(session.process.pid, signal.SIGSTOP)  # it must not end before the second one begins
+        try:
+            code, said = long.run(out)
+        finally:
+            os.kill(session.process.pid, signal.SIGCONT)
+        assert code == 3, said
         assert f"{out}: is being written by another process (id {session.process.pid}); wait for it" in said
         assert session.end()[0] == 0
     assert digest(out) == expected
