@@ -223,7 +223,7 @@ def dense_counts(events: Events, duration_ms: float, step_ms: float, device: tor
         return counts_on(device, events, shape, duration_ms, step_ms)
     # What lies far past the end would not fit into an integer.
     step = timestep(np.minimum(events.time_s * 1000.0, 2 * duration_ms), step_ms)
-    counts = torch.zeros(shape)
+    counts = torch.zeros(shape, dtype=torch.float32)
     _count(events.offsets, step, events.channel, counts.numpy())
     return counts
 
